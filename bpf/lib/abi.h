@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Every struct that the kernel programs share with user space; bpf/abi.ts is generated from it. */
+#pragma once
+#include <linux/types.h>
+
+/* Text that travels in BTF and becomes docs/maps.md and the comments of bpf/abi.ts. */
+#define DOC(text) __attribute__((btf_decl_tag("doc:" text)))
+
+/* Policy direction, seen from the subject of the policy. */
+enum policy_dir { POLICY_INGRESS = 1, POLICY_EGRESS = 2 };
+
+/* How precisely a policy entry matched; the numbers are those of Hubble's policy_match_type. */
+enum policy_match {
+	MATCH_NONE = 0,
+	MATCH_L3_ONLY = 1,
+	MATCH_L3_L4 = 2,
+	MATCH_L4_ONLY = 3,
+	MATCH_ALL = 4,
+	MATCH_L3_PROTO = 5,
+	MATCH_PROTO_ONLY = 6,
+};
+
+/* What one direction's policy said. */
+enum policy_action { ACTION_NOT_ASKED = 0, ACTION_ALLOW = 1, ACTION_DENY = 2, ACTION_REDIRECT = 3, ACTION_AUDIT = 4 };
+
+/* An IPv6 address, or an IPv4 address mapped into ::ffff:0:0/96. */
+struct addr {
+	__u8 bytes[16] DOC("network byte order; IPv4 as ::ffff:a.b.c.d");
+};
+
+struct node_config {
+	__u32 revision DOC("policy revision; raised after every change that may alter a verdict");
+	__u32 worker_slots DOC("number of proxy worker slots in use; 0: no proxy");
+	__u32 proxy_mark DOC("fwmark of sockets owned by the proxy");
+	__u32 steer_mark DOC("fwmark of packets assigned to a proxy socket, routed to the local stack");
+	__u32 drop_events_per_second DOC("drop events sent per second, CPU and reason; the rest is only counted");
+	__u32 flags DOC("NODE_* bits");
+};
+#define NODE_VERDICT_EVENTS 1 /* send flow events for new, changed and closed connections */
+
+struct endpoint {
+	__u32 ifindex DOC("host side of the endpoint's veth, in the node's namespace");
+	__u32 identity DOC("security identity of the endpoint");
+	__u16 id DOC("endpoint id, unique on the node");
+	__u16 flags DOC("reserved, 0");
+	__u8 pod_mac[6] DOC("MAC address of the pod's interface");
+	__u8 host_mac[6] DOC("MAC address of the host side");
+	struct addr ip4 DOC("the endpoint's IPv4 address, mapped; all zero: none");
+	struct addr ip6 DOC("the endpoint's IPv6 address; all zero: none");
+};
+
+struct identity_key {
+	__u32 prefixlen DOC("significant bits of ip; IPv4 prefixes count from 96");
+	struct addr ip DOC("address");
+};
+struct identity_value {
+	__u32 identity DOC("security identity of the address");
+	__u32 flags DOC("ADDR_* bits");
+};
+#define ADDR_NODE 1 /* owned by this node: delivered to its stack */
+#define ADDR_MANAGED 2 /* an endpoint of this node: dropped while its endpoint entry is missing */
+
+struct policy_key {
+	__u32 prefixlen DOC("64 + 8 (direction) + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix)");
+	__u32 subject DOC("identity of the endpoint that the policy selects");
+	__u32 peer DOC("identity of the other side; 0: any");
+	__u8 direction DOC("enum policy_dir");
+	__u8 protocol DOC("IP protocol");
+	__be16 port DOC("destination port, or ICMP type");
+};
+struct policy_value {
+	__u32 precedence DOC("higher wins between the peer's entry and the any-peer entry");
+	__u32 ruleset DOC("L7 ruleset the proxy applies; 0: none");
+	__u32 cookie DOC("origin of the entry: the policies behind it, resolved by the agent");
+	__u8 action DOC("ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT or ACTION_AUDIT");
+	__u8 l4_bits DOC("bits of protocol and port that are significant: 0, 8 or 9..24");
+	__u16 pad;
+};
+
+struct ct_key {
+	struct addr ip_a DOC("the lower (address, port) of the two ends");
+	struct addr ip_b DOC("the higher one");
+	__be16 port_a DOC("port of a; the identifier for ICMP echo");
+	__be16 port_b DOC("port of b; 0 for ICMP echo");
+	__u8 protocol DOC("IP protocol");
+	__u8 pad[3];
+};
+struct ct_side {
+	__u64 packets DOC("packets sent by this side, approximate under concurrency");
+	__u64 bytes DOC("bytes sent by this side, approximate under concurrency");
+	__u32 next_seq DOC("reserved for sequence following: next sequence number");
+	__u32 acked DOC("reserved: highest acknowledged number");
+	__u32 timestamp DOC("reserved: last TCP timestamp value");
+	__u16 window DOC("reserved: last advertised window");
+	__u8 window_scale DOC("reserved: window scale");
+	__u8 options DOC("reserved: SACK and timestamp permitted");
+};
+struct ct_entry {
+	__u32 expires DOC("seconds of CLOCK_BOOTTIME after which the entry is stale");
+	__u32 revision DOC("policy revision the verdict was made under");
+	__u32 source_identity DOC("identity of the initiator");
+	__u32 destination_identity DOC("identity of the responder");
+	__u32 egress_ruleset DOC("L7 ruleset of the initiator's egress policy; 0: none");
+	__u32 ingress_ruleset DOC("L7 ruleset of the responder's ingress policy; 0: none");
+	__u16 flags DOC("CT_* bits");
+	__u16 slot DOC("worker slot of a steered connection");
+	__u8 egress_action DOC("enum policy_action");
+	__u8 ingress_action DOC("enum policy_action");
+	__u8 egress_match DOC("enum policy_match");
+	__u8 ingress_match DOC("enum policy_match");
+	__u32 egress_cookie DOC("cookie of the deciding egress entry");
+	__u32 ingress_cookie DOC("cookie of the deciding ingress entry");
+	struct ct_side forward DOC("initiator to responder");
+	struct ct_side reply DOC("responder to initiator");
+};
+#define CT_INITIATOR_A 1 /* the initiator is end a of the key */
+#define CT_STEERED 2 /* handed to the proxy; stays so for the connection's life */
+#define CT_REPLIED 4
+#define CT_FIN_FORWARD 8
+#define CT_FIN_REPLY 16
+#define CT_RESET 32
+#define CT_DENIED 64 /* verdict under .revision is deny */
+#define CT_CUT 128 /* must be reset: would bypass the proxy */
+#define CT_CLOSED 256 /* close event was sent */
+
+struct fragment_key {
+	struct addr source;
+	struct addr destination;
+	__u32 id DOC("IPv4 or IPv6 fragment identification");
+	__u8 protocol;
+	__u8 pad[3];
+};
+struct fragment_value {
+	__be16 source_port;
+	__be16 destination_port;
+};
+
+struct counter_key {
+	__u16 reason DOC("drop reason; 0: forwarded");
+	__u8 direction DOC("enum policy_dir");
+	__u8 pad;
+};
+struct counter_value {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct service_key {
+	struct addr ip DOC("frontend address");
+	__be16 port DOC("frontend port");
+	__u8 protocol DOC("IP protocol");
+	__u8 pad;
+	__u32 slot DOC("0: the frontend itself; 1..count: its backends");
+};
+struct service_value {
+	__u32 backend DOC("slot > 0: backend id");
+	__u32 count DOC("slot 0: number of backends");
+	__u32 service DOC("service id");
+	__u32 flags DOC("reserved, 0");
+};
+struct backend_value {
+	struct addr ip DOC("backend address");
+	__be16 port DOC("backend port");
+	__u8 protocol;
+	__u8 flags DOC("reserved, 0");
+};
+struct reverse_key {
+	__u64 cookie DOC("socket cookie");
+	struct addr ip DOC("backend address");
+	__be16 port DOC("backend port");
+	__u16 pad;
+	__u32 pad2;
+};
+struct reverse_value {
+	struct addr ip DOC("frontend address");
+	__be16 port DOC("frontend port");
+	__u16 pad;
+	__u32 service DOC("service id");
+};
+
+enum flow_kind { FLOW_NEW = 1, FLOW_CHANGED = 2, FLOW_CLOSED = 3, FLOW_DROP = 4 };
+
+struct flow_event {
+	__u64 time_ns DOC("CLOCK_BOOTTIME");
+	__u8 kind DOC("enum flow_kind");
+	__u8 reason DOC("drop reason; 0: none");
+	__u8 family DOC("4 or 6");
+	__u8 protocol DOC("IP protocol");
+	__u8 direction DOC("enum policy_dir at which it was dropped; 0: not dropped");
+	__u8 tcp_flags DOC("flags byte of the TCP header");
+	__u8 is_reply DOC("1: the packet was sent by the responder");
+	__u8 steered DOC("1: goes through the proxy");
+	__u8 egress_action DOC("enum policy_action");
+	__u8 ingress_action DOC("enum policy_action");
+	__u8 egress_match DOC("enum policy_match");
+	__u8 ingress_match DOC("enum policy_match");
+	__u32 egress_cookie;
+	__u32 ingress_cookie;
+	__u32 source_identity DOC("identity of source");
+	__u32 destination_identity DOC("identity of destination");
+	__u32 ifindex DOC("interface of the packet");
+	struct addr source DOC("packet source for drops, initiator otherwise");
+	struct addr destination DOC("packet destination for drops, responder otherwise");
+	__be16 source_port;
+	__be16 destination_port DOC("destination port, or ICMP type");
+	__u32 length DOC("packet length of a drop, in bytes");
+	__u64 forward_packets DOC("FLOW_CLOSED: packets of the initiator");
+	__u64 forward_bytes DOC("FLOW_CLOSED: bytes of the initiator");
+	__u64 reply_packets DOC("FLOW_CLOSED: packets of the responder");
+	__u64 reply_bytes DOC("FLOW_CLOSED: bytes of the responder");
+};
