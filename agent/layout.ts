@@ -79,6 +79,21 @@ export function nodeLayout(node: string, cgroupRoot: string): NodeLayout {
   };
 }
 
+/** Where node `node`'s supervisor holds its lock; outside the run directory, which goes away under it. */
+export function lockPath(node: string): string {
+  return `/run/weir/${node}.lock`;
+}
+
+/** Name of a pod's network namespace. "_" is in no Kubernetes or node name: it cannot be another pod's or node's. */
+export function podNetns(layout: NodeLayout, pod: { readonly namespace: string; readonly name: string }): string {
+  return `${layout.netns}_${pod.namespace}_${pod.name}`;
+}
+
+/** Name of a pod's directory in podsDir and of its cgroup below `cgroup`/pods. */
+export function podDirName(pod: { readonly namespace: string; readonly name: string }): string {
+  return `${pod.namespace}_${pod.name}`;
+}
+
 function cidr(text: string): Cidr {
   const parsed = parseCidr(text);
   if (!parsed.ok) throw new Error(parsed.error);

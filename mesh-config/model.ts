@@ -11,6 +11,8 @@ export interface Problem extends Origin {
   readonly field: string;
   readonly reason: string;
   readonly warning: boolean;
+  /** objectKey of the object it is about, as far as the text tells. */
+  readonly object?: string;
 }
 
 export type Labels = Readonly<Record<string, string>>;

@@ -1,27 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Every struct that the kernel programs share with user space; bpf/abi.ts is generated from it. */
+/* Every struct that the kernel programs share with user space; bpf/abi.ts is generated from it.
+ * Over 250 lines: the layout has one source, and its enumerators carry their texts.
+ */
 #pragma once
 #include <linux/types.h>
 
 /* Text that travels in BTF and becomes docs/maps.md and the comments of bpf/abi.ts. */
 #define DOC(text) __attribute__((btf_decl_tag("doc:" text)))
 
+/* Tags cannot sit on enumerators: each enum is a list, made into the enum and into a shadow struct (<enum>_doc) of texts. */
+#define ENUMERATOR(name, number, text) name = number,
+#define ENUMERATOR_DOC(name, number, text) char name DOC(text);
+
+#define POLICY_DIRS(X)                                                         \
+	X(POLICY_INGRESS, 1, "what others send to the subject")                \
+	X(POLICY_EGRESS, 2, "what the subject sends to others")
 /* Policy direction, seen from the subject of the policy. */
-enum policy_dir { POLICY_INGRESS = 1, POLICY_EGRESS = 2 };
+enum policy_dir { POLICY_DIRS(ENUMERATOR) };
+struct policy_dir_doc { POLICY_DIRS(ENUMERATOR_DOC) };
 
+#define POLICY_MATCHES(X)                                                      \
+	X(MATCH_NONE, 0, "no entry")                                           \
+	X(MATCH_L3_ONLY, 1, "the peer, any protocol")                          \
+	X(MATCH_L3_L4, 2, "the peer and the port")                             \
+	X(MATCH_L4_ONLY, 3, "the port, any peer")                              \
+	X(MATCH_ALL, 4, "any peer, any protocol")                              \
+	X(MATCH_L3_PROTO, 5, "the peer and the protocol")                      \
+	X(MATCH_PROTO_ONLY, 6, "the protocol, any peer")
 /* How precisely a policy entry matched; the numbers are those of Hubble's policy_match_type. */
-enum policy_match {
-	MATCH_NONE = 0,
-	MATCH_L3_ONLY = 1,
-	MATCH_L3_L4 = 2,
-	MATCH_L4_ONLY = 3,
-	MATCH_ALL = 4,
-	MATCH_L3_PROTO = 5,
-	MATCH_PROTO_ONLY = 6,
-};
+enum policy_match { POLICY_MATCHES(ENUMERATOR) };
+struct policy_match_doc { POLICY_MATCHES(ENUMERATOR_DOC) };
 
+#define POLICY_ACTIONS(X)                                                      \
+	X(ACTION_NOT_ASKED, 0, "the subject is not an endpoint of this node")  \
+	X(ACTION_ALLOW, 1, "passes")                                           \
+	X(ACTION_DENY, 2, "dropped")                                           \
+	X(ACTION_REDIRECT, 3, "goes through the proxy")                        \
+	X(ACTION_AUDIT, 4, "would be dropped, passes and is reported")
 /* What one direction's policy said. */
-enum policy_action { ACTION_NOT_ASKED = 0, ACTION_ALLOW = 1, ACTION_DENY = 2, ACTION_REDIRECT = 3, ACTION_AUDIT = 4 };
+enum policy_action { POLICY_ACTIONS(ENUMERATOR) };
+struct policy_action_doc { POLICY_ACTIONS(ENUMERATOR_DOC) };
 
 /* An IPv6 address, or an IPv4 address mapped into ::ffff:0:0/96. */
 struct addr {
@@ -36,7 +54,11 @@ struct node_config {
 	__u32 drop_events_per_second DOC("drop events sent per second, CPU and reason; the rest is only counted");
 	__u32 flags DOC("NODE_* bits");
 };
-#define NODE_VERDICT_EVENTS 1 /* send flow events for new, changed and closed connections */
+#define NODE_FLAGS(X) \
+	X(NODE_VERDICT_EVENTS, 1, "send flow events for new, changed and closed connections")
+/* Bits of node_config.flags. */
+enum node_flag { NODE_FLAGS(ENUMERATOR) };
+struct node_flag_doc { NODE_FLAGS(ENUMERATOR_DOC) };
 
 struct endpoint {
 	__u32 ifindex DOC("host side of the endpoint's veth, in the node's namespace");
@@ -57,8 +79,12 @@ struct identity_value {
 	__u32 identity DOC("security identity of the address");
 	__u32 flags DOC("ADDR_* bits");
 };
-#define ADDR_NODE 1 /* owned by this node: delivered to its stack */
-#define ADDR_MANAGED 2 /* an endpoint of this node: dropped while its endpoint entry is missing */
+#define ADDR_FLAGS(X) \
+	X(ADDR_NODE, 1, "owned by this node: delivered to its stack") \
+	X(ADDR_MANAGED, 2, "an endpoint of this node: dropped while its endpoint entry is missing")
+/* Bits of identity_value.flags. */
+enum addr_flag { ADDR_FLAGS(ENUMERATOR) };
+struct addr_flag_doc { ADDR_FLAGS(ENUMERATOR_DOC) };
 
 struct policy_key {
 	__u32 prefixlen DOC("64 + 8 (direction) + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix)");
@@ -80,8 +106,8 @@ struct policy_value {
 struct ct_key {
 	struct addr ip_a DOC("the lower (address, port) of the two ends");
 	struct addr ip_b DOC("the higher one");
-	__be16 port_a DOC("port of a; the identifier for ICMP echo");
-	__be16 port_b DOC("port of b; 0 for ICMP echo");
+	__be16 port_a DOC("port of a; ICMP echo: the identifier if a sent the request, else 0");
+	__be16 port_b DOC("port of b; ICMP echo: the identifier if b sent the request, else 0");
 	__u8 protocol DOC("IP protocol");
 	__u8 pad[3];
 };
@@ -102,26 +128,32 @@ struct ct_entry {
 	__u32 destination_identity DOC("identity of the responder");
 	__u32 egress_ruleset DOC("L7 ruleset of the initiator's egress policy; 0: none");
 	__u32 ingress_ruleset DOC("L7 ruleset of the responder's ingress policy; 0: none");
-	__u16 flags DOC("CT_* bits");
+	__u32 flags DOC("CT_* bits");
 	__u16 slot DOC("worker slot of a steered connection");
+	__u16 pad;
 	__u8 egress_action DOC("enum policy_action");
 	__u8 ingress_action DOC("enum policy_action");
 	__u8 egress_match DOC("enum policy_match");
 	__u8 ingress_match DOC("enum policy_match");
 	__u32 egress_cookie DOC("cookie of the deciding egress entry");
 	__u32 ingress_cookie DOC("cookie of the deciding ingress entry");
+	__u32 pad2;
 	struct ct_side forward DOC("initiator to responder");
 	struct ct_side reply DOC("responder to initiator");
 };
-#define CT_INITIATOR_A 1 /* the initiator is end a of the key */
-#define CT_STEERED 2 /* handed to the proxy; stays so for the connection's life */
-#define CT_REPLIED 4
-#define CT_FIN_FORWARD 8
-#define CT_FIN_REPLY 16
-#define CT_RESET 32
-#define CT_DENIED 64 /* verdict under .revision is deny */
-#define CT_CUT 128 /* must be reset: would bypass the proxy */
-#define CT_CLOSED 256 /* close event was sent */
+#define CT_FLAGS(X) \
+	X(CT_INITIATOR_A, 1, "the initiator is end a of the key") \
+	X(CT_STEERED, 2, "handed to the proxy; stays so for the connection's life") \
+	X(CT_REPLIED, 4, "the responder has answered") \
+	X(CT_FIN_FORWARD, 8, "the initiator has sent FIN") \
+	X(CT_FIN_REPLY, 16, "the responder has sent FIN") \
+	X(CT_RESET, 32, "one side has sent RST") \
+	X(CT_DENIED, 64, "verdict under .revision is deny") \
+	X(CT_CUT, 128, "must be reset: would bypass the proxy") \
+	X(CT_CLOSED, 256, "close event was sent")
+/* Bits of ct_entry.flags. */
+enum ct_flag { CT_FLAGS(ENUMERATOR) };
+struct ct_flag_doc { CT_FLAGS(ENUMERATOR_DOC) };
 
 struct fragment_key {
 	struct addr source;
@@ -135,11 +167,15 @@ struct fragment_value {
 	__be16 destination_port;
 };
 
-struct counter_key {
-	__u16 reason DOC("drop reason; 0: forwarded");
-	__u8 direction DOC("enum policy_dir");
-	__u8 pad;
-};
+/* Index into the counters: COUNTER_INDEX(drop reason or 0 for forwarded, enum policy_dir). */
+#define COUNTER_INDEX(reason, direction) ((__u32)(reason) * COUNTER_DIRECTIONS + (direction))
+#define COUNTER_LIMITS(X)                                                      \
+	X(COUNTER_DIRECTIONS, 4, "places for each reason")                     \
+	X(COUNTER_REASONS, 256, "reasons, of which 0 is forwarded")
+/* Shape of the counters map: index = reason * COUNTER_DIRECTIONS + enum policy_dir. */
+enum counter_limit { COUNTER_LIMITS(ENUMERATOR) };
+struct counter_limit_doc { COUNTER_LIMITS(ENUMERATOR_DOC) };
+
 struct counter_value {
 	__u64 packets;
 	__u64 bytes;
@@ -178,7 +214,25 @@ struct reverse_value {
 	__u32 service DOC("service id");
 };
 
-enum flow_kind { FLOW_NEW = 1, FLOW_CHANGED = 2, FLOW_CLOSED = 3, FLOW_DROP = 4 };
+#define LOSSES(X)                                                              \
+	X(LOSS_EVENT, 0, "flow events not sent: the ring was full")            \
+	X(LOSS_DROP_EVENT, 1, "drop events not sent: over the rate")           \
+	X(LOSS_CONNTRACK, 2, "conntrack entries that could not be written")    \
+	X(LOSS_FRAGMENT, 3, "fragment entries that could not be written")      \
+	X(LOSS_REVERSE, 4, "reverse translations that could not be written")   \
+	X(LOSS_KINDS, 5, "number of kinds")
+/* Things lost for want of room; index into the losses map. */
+enum loss { LOSSES(ENUMERATOR) };
+struct loss_doc { LOSSES(ENUMERATOR_DOC) };
+
+#define FLOW_KINDS(X)                                                          \
+	X(FLOW_NEW, 1, "a connection began")                                   \
+	X(FLOW_CHANGED, 2, "its verdict changed")                              \
+	X(FLOW_CLOSED, 3, "it ended")                                          \
+	X(FLOW_DROP, 4, "a packet was dropped")
+/* What a flow event tells. */
+enum flow_kind { FLOW_KINDS(ENUMERATOR) };
+struct flow_kind_doc { FLOW_KINDS(ENUMERATOR_DOC) };
 
 struct flow_event {
 	__u64 time_ns DOC("CLOCK_BOOTTIME");

@@ -1,0 +1,213 @@
+// Rows for `weir get`: one builder for each kind.
+
+import type { ListKind, ListReply, ListRequest } from '#api/node.ts';
+import { LIST_KINDS } from '#api/node.ts';
+import { type Address, formatAddress } from '#common/ip.ts';
+import { err, ok, type Result } from '#common/result.ts';
+import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
+import type { NodeProviders } from './providers.ts';
+
+export interface ListSources {
+  readonly node: string;
+  readonly tables: Tables;
+  readonly providers: NodeProviders;
+}
+
+type Row = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+
+interface Kind {
+  readonly columns: readonly string[];
+  readonly wideColumns: readonly string[];
+  rows(sources: ListSources, namespace: string): Row[];
+}
+
+/** The rows of one kind. The error says that there is no such kind. */
+export function listRows(request: ListRequest, sources: ListSources): Result<ListReply, string> {
+  if (!(LIST_KINDS as readonly string[]).includes(request.kind)) {
+    return err(`Cannot list "${request.kind}": not one of ${LIST_KINDS.join(', ')}`);
+  }
+  const { columns, wideColumns, rows } = KINDS[request.kind as ListKind];
+  return ok({ columns, wideColumns, rowsJson: rows(sources, request.namespace).map((row) => JSON.stringify(row)) });
+}
+
+const KINDS: Readonly<Record<ListKind, Kind>> = {
+  pods: {
+    columns: ['namespace', 'name', 'ready', 'status', 'restarts', 'ip', 'node'],
+    wideColumns: ['ipv6', 'identity', 'workload', 'pid', 'message'],
+    rows: podRows,
+  },
+  services: {
+    columns: ['namespace', 'name', 'type', 'clusterIp', 'ports', 'backends'],
+    wideColumns: ['backendAddresses'],
+    rows: serviceRows,
+  },
+  policies: {
+    columns: ['namespace', 'name', 'kind', 'status', 'endpoints', 'location'],
+    wideColumns: ['directions'],
+    rows: policyRows,
+  },
+  endpoints: {
+    columns: ['endpoint', 'policyIngress', 'policyEgress', 'identity', 'labels', 'ipv6', 'ipv4', 'status'],
+    wideColumns: ['pod', 'interface', 'containerId'],
+    rows: endpointRows,
+  },
+  identities: { columns: ['id', 'labels'], wideColumns: ['endpoints'], rows: identityRows },
+};
+
+function podRows({ node, tables, providers }: ListSources, namespace: string): Row[] {
+  const rows: Row[] = [];
+  for (const [key, { object, workload }] of tables.inputs.pods.entries()) {
+    if (!within(namespace, object.namespace)) continue;
+    const status = providers.podStatus(key);
+    const endpoint = tables.inputs.endpoints.get(key);
+    rows.push({
+      namespace: object.namespace,
+      name: object.name,
+      ready: `${status?.readyContainers ?? 0}/${status?.containers ?? object.spec.containers.length}`,
+      status: status?.status ?? 'Pending',
+      restarts: status?.restarts ?? 0,
+      ip: text(endpoint?.ip4 ?? endpoint?.ip6),
+      node,
+      ipv6: text(endpoint?.ip6),
+      identity: tables.desired.enforcement.get(key)?.identity ?? null,
+      workload: `${workload.kind}/${workload.name}`,
+      pid: status?.pid ?? 0,
+      message: status?.message ?? '',
+    });
+  }
+  return sorted(rows);
+}
+
+function serviceRows({ tables }: ListSources, namespace: string): Row[] {
+  const frontends = Map.groupBy(tables.desired.frontends.values(), (frontend) => frontend.name);
+  const rows: Row[] = [];
+  for (const [key, service] of tables.inputs.services.entries()) {
+    if (!within(namespace, service.namespace)) continue;
+    const own = frontends.get(key) ?? [];
+    const backends = backendAddresses(tables, own);
+    rows.push({
+      namespace: service.namespace,
+      name: service.name,
+      type: 'ClusterIP',
+      clusterIp: service.clusterIps === 'None' ? ['None'] : [...new Set(own.map((f) => formatAddress(f.address)))],
+      ports: service.ports.map((port) => `${port.port}/${port.protocol}${port.name && ` (${port.name})`}`),
+      backends: backends.length,
+      backendAddresses: backends,
+    });
+  }
+  return sorted(rows);
+}
+
+function backendAddresses({ desired }: Tables, frontends: readonly FrontendRow[]): string[] {
+  const ids = new Set(frontends.flatMap((frontend) => frontend.backends));
+  return [...ids].flatMap((id) => {
+    const backend = desired.backends.get(String(id));
+    if (backend === undefined) return [];
+    const address = formatAddress(backend.address);
+    return [`${address.includes(':') ? `[${address}]` : address}:${backend.port}`];
+  });
+}
+
+function policyRows({ tables }: ListSources, namespace: string): Row[] {
+  const inForce = tables.inputs.policies;
+  const users = policyUsers(tables);
+  const rows: Row[] = [];
+  const seen = new Set<string>();
+  for (const row of tables.objects.values()) {
+    if (!row.kind.includes('NetworkPolicy') || !within(namespace, row.namespace)) continue;
+    const key = `${row.namespace}/${row.name}`;
+    seen.add(key);
+    // A refused edit leaves the earlier policy in force; both facts are shown.
+    const refused = inForce.get(key) === undefined ? 'Refused' : 'Refused (earlier version in force)';
+    const status = row.accepted ? 'Valid' : refused;
+    rows.push(policyRow(row, { status, endpoints: users.get(key)?.size ?? 0, tables }));
+  }
+  for (const [key, policy] of inForce.entries()) {
+    if (seen.has(key) || !within(namespace, policy.namespace)) continue;
+    const place = { ...policy, file: policy.origin.file, line: policy.origin.line };
+    rows.push(policyRow(place, { status: 'Valid', endpoints: users.get(key)?.size ?? 0, tables }));
+  }
+  return sorted(rows);
+}
+
+function policyRow(
+  row: { kind: string; namespace: string; name: string; file: string; line: number },
+  details: { readonly status: string; readonly endpoints: number; readonly tables: Tables },
+): Row {
+  const rules = details.tables.inputs.policies.get(`${row.namespace}/${row.name}`)?.rules ?? [];
+  const directions = (['ingress', 'egress'] as const).filter((d) => rules.some((rule) => rule[d] !== undefined));
+  return {
+    namespace: row.namespace,
+    name: row.name,
+    kind: row.kind,
+    status: details.status,
+    endpoints: details.endpoints,
+    location: `${row.file}:${row.line}`,
+    directions: directions.join(','),
+  };
+}
+
+/** Endpoints whose identity has entries of a policy, by policy. */
+function policyUsers({ desired, inputs }: Tables): Map<string, Set<string>> {
+  const endpoints = Map.groupBy(desired.enforcement.values(), (row) => row.identity);
+  const users = new Map<string, Set<string>>();
+  for (const entry of desired.policy.values()) {
+    for (const policy of desired.cookies.get(String(entry.cookie))?.policies ?? []) {
+      if (inputs.policies.get(policy) === undefined) continue;
+      const names = users.get(policy) ?? new Set();
+      for (const { endpoint } of endpoints.get(entry.subject) ?? []) names.add(endpoint);
+      users.set(policy, names);
+    }
+  }
+  return users;
+}
+
+function endpointRows({ tables }: ListSources, namespace: string): Row[] {
+  const rows: Row[] = [];
+  for (const [key, endpoint] of tables.inputs.endpoints.entries()) {
+    if (!within(namespace, endpoint.namespace)) continue;
+    const enforcement = tables.desired.enforcement.get(key);
+    rows.push({
+      endpoint: endpoint.id,
+      policyIngress: enforcement?.ingress ? 'Enabled' : 'Disabled',
+      policyEgress: enforcement?.egress ? 'Enabled' : 'Disabled',
+      identity: enforcement?.identity ?? null,
+      labels: endpointLabels(tables, endpoint, enforcement?.identity),
+      ipv6: text(endpoint.ip6),
+      ipv4: text(endpoint.ip4),
+      status: enforcement === undefined ? 'waiting-for-identity' : endpoint.ready ? 'ready' : 'not-ready',
+      pod: key,
+      interface: endpoint.device?.name ?? '',
+      containerId: endpoint.device?.containerId ?? '',
+    });
+  }
+  return rows.sort((a, b) => Number(a.endpoint) - Number(b.endpoint));
+}
+
+function endpointLabels(tables: Tables, endpoint: EndpointRow, identity: number | undefined): readonly string[] {
+  const row = identity === undefined ? undefined : tables.desired.identities.get(String(identity));
+  return row?.labels ?? Object.entries(endpoint.labels).map(([key, value]) => `k8s:${key}=${value}`);
+}
+
+function identityRows({ tables }: ListSources): Row[] {
+  const endpoints = Map.groupBy(tables.desired.enforcement.values(), (row) => row.identity);
+  const rows = [...tables.desired.identities.values()].map(({ identity, labels }) => ({
+    id: identity as number,
+    labels,
+    endpoints: (endpoints.get(identity) ?? []).map((row) => row.endpoint),
+  }));
+  return rows.sort((a, b) => a.id - b.id);
+}
+
+function within(wanted: string, namespace: string): boolean {
+  return wanted === '' || wanted === namespace;
+}
+
+function text(address: Address | undefined): string {
+  return address === undefined ? '' : formatAddress(address);
+}
+
+function sorted(rows: Row[]): Row[] {
+  const key = (row: Row): string => `${row.namespace}/${row.name}`;
+  return rows.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+}

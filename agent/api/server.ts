@@ -1,0 +1,93 @@
+// The agent's gRPC server on the node's unix socket: weir.node.v1.Node and observer.Observer.
+
+import { chmodSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { type handleUnaryCall, Server, ServerCredentials, status, type UntypedHandleCall } from '@grpc/grpc-js';
+import { type GetPodRequest, type ListRequest, nodeService, observerService } from '#api/node.ts';
+import { createObserver } from '#observe/flow/observer.ts';
+import type { FlowRing } from '#observe/flow/ring.ts';
+import { listRows } from './lists.ts';
+import { nodeStatus, type StatusOptions } from './status.ts';
+
+export interface AgentApiOptions extends StatusOptions {
+  /** layout.agentSocket */
+  readonly socket: string;
+  readonly ring: FlowRing;
+  /** Called with the number of flows that a slow client lost. */
+  onLost?(count: number): void;
+}
+
+export interface AgentApi {
+  /** Ends every stream, waits for calls under way (at most a second), and removes the socket. */
+  close(): Promise<void>;
+}
+
+/** Calls that may be under way on one connection. */
+const MAX_CALLS = 128;
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Serves the API on `options.socket`, which only root can open. A socket file that is there is replaced. */
+export async function serveAgentApi(options: AgentApiOptions): Promise<AgentApi> {
+  const server = new Server({ 'grpc.max_concurrent_streams': MAX_CALLS });
+  const observer = createObserver({
+    ring: options.ring,
+    node: options.node,
+    version: options.version,
+    namespaces: () => [...options.tables.inputs.namespaces.entries()].map(([name]) => name).sort(),
+    onLost: (count) => options.onLost?.(count),
+  });
+  server.addService(nodeService(), nodeHandlers(options));
+  server.addService(observerService(), observer.handlers);
+  await bindPrivately(server, options.socket);
+  return {
+    async close() {
+      observer.close();
+      rmSync(options.socket, { force: true });
+      const timer = setTimeout(() => server.forceShutdown(), CLOSE_TIMEOUT_MS);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(timer);
+    },
+  };
+}
+
+// The socket appears at its path only when nobody but root can open it: it is made in a folder of its own, then moved.
+async function bindPrivately(server: Server, socket: string): Promise<void> {
+  const folder = mkdtempSync(join(dirname(socket), '.api-'));
+  const path = join(folder, basename(socket));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(new Error(`Cannot serve the node API on ${socket}: ${error.message}`)) : resolve(),
+      );
+    });
+    chmodSync(path, 0o600);
+    renameSync(path, socket);
+  } finally {
+    rmSync(path, { force: true });
+    rmdirSync(folder);
+  }
+}
+
+function nodeHandlers(options: AgentApiOptions): Readonly<Record<string, UntypedHandleCall>> {
+  const getStatus: handleUnaryCall<object, object> = (_call, reply) => reply(null, nodeStatus(options));
+  const list: handleUnaryCall<ListRequest, object> = ({ request }, reply) => {
+    const rows = listRows(request, options);
+    if (rows.ok) reply(null, rows.value);
+    else reply({ code: status.INVALID_ARGUMENT, details: rows.error });
+  };
+  const getPod: handleUnaryCall<GetPodRequest, object> = ({ request }, reply) => {
+    const handle = options.providers.podHandle(`${request.namespace}/${request.name}`, request.container);
+    if (handle.ok) reply(null, handle.value);
+    else reply({ code: status.NOT_FOUND, details: handle.error });
+  };
+  const getMetrics: handleUnaryCall<object, object> = (_call, reply) => {
+    options.providers.metricsText().then(
+      (text) => reply(null, { text }),
+      (error: unknown) => reply({ code: status.INTERNAL, details: `Cannot read metrics: ${(error as Error).message}` }),
+    );
+  };
+  return { GetStatus: getStatus, List: list, GetPod: getPod, GetMetrics: getMetrics } as unknown as Record<
+    string,
+    UntypedHandleCall
+  >;
+}

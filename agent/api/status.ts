@@ -1,0 +1,72 @@
+// The node's status, put together from tables and providers.
+
+import type { NodeStatus, ObjectStatus } from '#api/node.ts';
+import type { Tables } from '../tables.ts';
+import type { NodeProviders } from './providers.ts';
+
+export interface StatusOptions {
+  readonly node: string;
+  readonly version: string;
+  /** The directory that the node runs. */
+  readonly source: string;
+  readonly tables: Tables;
+  readonly providers: NodeProviders;
+}
+
+/** States of a pod that needs nothing more. */
+const FINISHED = new Set(['Completed', 'Succeeded']);
+/** Reasons that are spelled out in `message`; more are counted. */
+const MAX_REASONS = 3;
+
+/** The status of the node as it is now. Ready: all objects in force, all pods running, all workers attached. */
+export function nodeStatus(options: StatusOptions): NodeStatus {
+  const { providers, tables } = options;
+  const objects = [...tables.objects.values()].map(objectStatus).sort(byPlace);
+  const components = providers.components();
+  const workers = providers.workers();
+  const reasons = [
+    ...components.filter((c) => c.state !== 'ok').map((c) => `${c.name} is ${c.state}${c.message && `: ${c.message}`}`),
+    ...objects.filter((o) => !o.accepted).map((o) => `${o.kind} ${o.name || o.file} is refused`),
+    ...podReasons(tables, providers),
+    ...(workers.length === 0 ? ['no proxy worker is attached'] : []),
+    ...workers.filter((w) => w.state !== 'attached').map((w) => `proxy worker ${w.slot} is ${w.state}`),
+  ];
+  return {
+    node: options.node,
+    pid: process.pid,
+    version: options.version,
+    ready: reasons.length === 0,
+    message: summary(reasons),
+    policyRevision: providers.policyRevision(),
+    source: options.source,
+    components,
+    objects,
+    maps: providers.maps(),
+    workers,
+  };
+}
+
+function podReasons(tables: Tables, providers: NodeProviders): string[] {
+  const reasons: string[] = [];
+  for (const [key] of tables.inputs.pods.entries()) {
+    const status = providers.podStatus(key);
+    if (status !== undefined && FINISHED.has(status.status)) continue;
+    if (status !== undefined && status.containers > 0 && status.readyContainers === status.containers) continue;
+    reasons.push(`pod ${key} is ${status?.status ?? 'Pending'}${status?.message ? `: ${status.message}` : ''}`);
+  }
+  return reasons;
+}
+
+function objectStatus(row: ObjectStatus): ObjectStatus {
+  const { kind, namespace, name, file, line, accepted, problems } = row;
+  return { kind, namespace, name, file, line, accepted, problems };
+}
+
+function byPlace(a: ObjectStatus, b: ObjectStatus): number {
+  return a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line;
+}
+
+function summary(reasons: readonly string[]): string {
+  const more = reasons.length - MAX_REASONS;
+  return `${reasons.slice(0, MAX_REASONS).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+}

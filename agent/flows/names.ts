@@ -1,0 +1,130 @@
+// Who is behind an address: pods, services and labels for flows, kept up to date from the agent's tables.
+
+import { type Address, addressKey, formatAddress } from '#common/ip.ts';
+import type { ReadonlyTable } from '#common/table.ts';
+import type { Endpoint, Flow, Policy } from '#observe/flow/model.ts';
+import { reservedLabel } from '#observe/flow/text.ts';
+import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
+
+/** Names of endpoints that are gone, kept because their last events come after them. The oldest is forgotten first. */
+const DEPARTED_LIMIT = 1_024;
+
+export interface Names {
+  /** The endpoint row at an address, of now or the latest one that has gone. */
+  endpointAt(address: Address): EndpointRow | undefined;
+  /** Whether the address belongs to an endpoint of this node that exists now. */
+  isLocal(address: Address): boolean;
+  /** The flow's endpoint for an address with the identity that the kernel saw. */
+  endpoint(address: Address, identity: number): Endpoint;
+  /** The service whose frontend this is. */
+  service(address: Address, port: number, protocol: number): Flow['source_service'];
+  /** The policies behind a cookie; undefined: none, or built in. */
+  policies(cookie: number): readonly Policy[] | undefined;
+  /** Whether a direction of the endpoint at an address is under policy. undefined: not known (any more). */
+  enforced(address: Address, direction: 'ingress' | 'egress'): boolean | undefined;
+  /** Ends the subscriptions. */
+  close(): void;
+}
+
+/** Names from `tables`, indexed by address as rows come and go. */
+export function createNames(tables: Tables): Names {
+  const present = new Map<string, EndpointRow>();
+  const departed = new Map<string, EndpointRow>();
+  const frontends = new Map<string, FrontendRow>();
+  const { endpoints } = tables.inputs;
+  const { identities, cookies, enforcement } = tables.desired;
+
+  const stops = [
+    follow(endpoints, (row, exists) => {
+      for (const address of [row.ip4, row.ip6]) {
+        if (address === undefined) continue;
+        const key = addressKey(address);
+        if (exists) {
+          present.set(key, row);
+          departed.delete(key);
+        } else if (present.get(key) === row) {
+          present.delete(key);
+          remember(departed, key, row);
+        }
+      }
+    }),
+    follow(tables.desired.frontends, (row, exists) => {
+      const key = frontendKey(row.address, row.port, row.protocol);
+      if (exists) frontends.set(key, row);
+      else if (frontends.get(key) === row) frontends.delete(key);
+    }),
+  ];
+
+  const endpointAt = (address: Address): EndpointRow | undefined => {
+    const key = addressKey(address);
+    return present.get(key) ?? departed.get(key);
+  };
+  return {
+    endpointAt,
+    isLocal: (address) => present.has(addressKey(address)),
+    endpoint(address, identity) {
+      const row = endpointAt(address);
+      const labels = identities.get(String(identity))?.labels ?? reservedLabels(identity);
+      return {
+        ...(row ? { ID: row.id } : {}),
+        ...(identity ? { identity } : {}),
+        ...(row ? { namespace: row.namespace } : {}),
+        ...(labels.length > 0 ? { labels } : {}),
+        ...(row ? { pod_name: row.pod, workloads: [row.workload], cluster_name: 'default' } : {}),
+      };
+    },
+    service(address, port, protocol) {
+      const name = frontends.get(frontendKey(address, port, protocol))?.name;
+      return name === undefined ? undefined : splitName(name);
+    },
+    policies(cookie) {
+      const row = cookie === 0 ? undefined : cookies.get(String(cookie));
+      return row && row.policies.length > 0 ? row.policies.map(policyOf) : undefined;
+    },
+    enforced(address, direction) {
+      const row = present.get(addressKey(address));
+      return row && enforcement.get(`${row.namespace}/${row.pod}`)?.[direction];
+    },
+    close() {
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+/** The policy called "namespace/name", as flows name it. */
+export function policyOf(name: string): Policy {
+  return { ...splitName(name), kind: 'CiliumNetworkPolicy' };
+}
+
+function splitName(text: string): { name: string; namespace: string } {
+  const slash = text.indexOf('/');
+  return { name: text.slice(slash + 1), namespace: slash < 0 ? '' : text.slice(0, slash) };
+}
+
+function reservedLabels(identity: number): readonly string[] {
+  const label = reservedLabel(identity);
+  return label === undefined ? [] : [label];
+}
+
+function frontendKey(address: Address, port: number, protocol: number): string {
+  return `${formatAddress(address)} ${port} ${protocol}`;
+}
+
+function remember(departed: Map<string, EndpointRow>, key: string, row: EndpointRow): void {
+  departed.delete(key);
+  departed.set(key, row);
+  if (departed.size <= DEPARTED_LIMIT) return;
+  for (const oldest of departed.keys()) {
+    departed.delete(oldest);
+    return;
+  }
+}
+
+/** Calls `apply` for every row that is there and for every later change: the old row as gone, then the new as there. */
+function follow<Row>(table: ReadonlyTable<Row>, apply: (row: Row, exists: boolean) => void): () => void {
+  for (const row of table.values()) apply(row, true);
+  return table.subscribe(({ before, after }) => {
+    if (before !== undefined) apply(before, false);
+    if (after !== undefined) apply(after, true);
+  });
+}

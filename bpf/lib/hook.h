@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* One packet on its way through a tc program: what the parts of the datapath hand to each other. */
+#pragma once
+#include "maps.h"
+#include "packet.h"
+
+/* Who put the packet on this interface. A pod cannot choose: marks and ingress_ifindex are the kernel's. */
+enum origin {
+	ORIGIN_POD, /* the pod behind the interface */
+	ORIGIN_HOST, /* a socket or the stack of this node */
+	ORIGIN_PROXY, /* a socket of the proxy, or the stack answering in its stead */
+	ORIGIN_NETWORK, /* forwarded by the node's stack */
+};
+
+struct hook {
+	struct __sk_buff *skb;
+	const struct endpoint *endpoint; /* behind the interface of the hook */
+	const struct node_config *config;
+	const struct ct_entry *entry; /* for events: what is known of the connection, or NULL */
+	struct packet packet;
+	struct ct_key key;
+	__u32 revision; /* read once, before any policy */
+	__u32 now; /* seconds of CLOCK_BOOTTIME */
+	__u8 direction; /* enum policy_dir of the hook */
+	__u8 drop_direction; /* whose policy denied; hook's direction otherwise */
+	__u8 origin; /* enum origin */
+	__u8 source_is_a;
+	__u8 is_reply;
+	__u8 pad[3];
+};
+
+INLINE __u32 now_seconds(void)
+{
+	return bpf_ktime_get_boot_ns() / 1000000000ULL;
+}
+
+/* False if the node is not configured: then nothing may pass. */
+INLINE bool start_hook(struct hook *h, struct __sk_buff *skb, enum policy_dir direction)
+{
+	__u32 zero = 0, ifindex = skb->ifindex;
+
+	h->skb = skb;
+	h->direction = direction;
+	h->drop_direction = direction;
+	h->packet.length = skb->len;
+	h->config = bpf_map_lookup_elem(&node_config, &zero);
+	h->endpoint = bpf_map_lookup_elem(&endpoints, &ifindex);
+	if (!h->config || !h->endpoint)
+		return false;
+	h->revision = h->config->revision;
+	return true;
+}

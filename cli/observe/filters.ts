@@ -1,0 +1,185 @@
+// From command-line flags to flow filters.
+
+import { err, ok, type Result } from '#common/result.ts';
+import { EVENT, type FlowFilter, TRACE_POINTS } from '#observe/flow/model.ts';
+
+/** Flags that take a value, in the order of the help. */
+export const FILTER_FLAGS = [
+  { flags: '--pod <name>', about: 'to or from a pod: [namespace/]name-prefix; namespace "default" unless given' },
+  { flags: '--from-pod <name>', about: 'from a pod' },
+  { flags: '--to-pod <name>', about: 'to a pod' },
+  { flags: '-n, --namespace <name>', about: 'to or from a namespace' },
+  { flags: '--from-namespace <name>', about: 'from a namespace' },
+  { flags: '--to-namespace <name>', about: 'to a namespace' },
+  { flags: '--service <name>', about: 'to or from a service: [namespace/]name-prefix' },
+  { flags: '--from-service <name>', about: 'from a service' },
+  { flags: '--to-service <name>', about: 'to a service' },
+  { flags: '-l, --label <selector>', about: 'to or from labels: "class=xwing", "org in (empire, alliance)"' },
+  { flags: '--from-label <selector>', about: 'from labels' },
+  { flags: '--to-label <selector>', about: 'to labels' },
+  { flags: '--identity <id>', about: 'to or from a security identity: number, or "world", "host", …' },
+  { flags: '--from-identity <id>', about: 'from a security identity' },
+  { flags: '--to-identity <id>', about: 'to a security identity' },
+  { flags: '--ip <address>', about: 'to or from an address or prefix' },
+  { flags: '--from-ip <address>', about: 'from an address or prefix' },
+  { flags: '--to-ip <address>', about: 'to an address or prefix' },
+  { flags: '--workload <[kind/]name>', about: 'to or from a workload, e.g. Deployment/deathstar' },
+  { flags: '--from-workload <[kind/]name>', about: 'from a workload' },
+  { flags: '--to-workload <[kind/]name>', about: 'to a workload' },
+  { flags: '--port <port>', about: 'to or from a port' },
+  { flags: '--from-port <port>', about: 'from a port' },
+  { flags: '--to-port <port>', about: 'to a port' },
+  { flags: '--protocol <name>', about: 'tcp, udp, sctp, icmp, icmpv4, icmpv6 or http' },
+  { flags: '--ip-version <4|6>', about: 'IPv4 or IPv6' },
+  { flags: '--verdict <verdict>', about: 'FORWARDED, DROPPED, REDIRECTED, AUDIT or ERROR' },
+  { flags: '--drop-reason-desc <name>', about: 'why it was dropped, e.g. POLICY_DENIED' },
+  { flags: '--traffic-direction <direction>', about: 'ingress or egress' },
+  { flags: '--tcp-flags <flags>', about: 'TCP flags that are set, e.g. SYN,ACK' },
+  { flags: '-t, --type <type>', about: 'l7, drop, policy-verdict, trace, or trace:to-endpoint, trace:to-proxy, …' },
+  { flags: '--http-status <code>', about: 'status code ("403") or its beginning ("4+")' },
+  { flags: '--http-method <method>', about: 'HTTP method' },
+  { flags: '--http-path <regex>', about: 'RE2 expression found in the path' },
+  { flags: '--http-url <regex>', about: 'RE2 expression found in the URL' },
+  { flags: '--trace-id <id>', about: 'trace of a distributed trace: 32 hexadecimal digits' },
+  { flags: '--node-name <name>', about: 'node that saw the flow' },
+  { flags: '--uuid <uuid>', about: 'one flow' },
+] as const;
+
+/** Whitelist and blacklist as the flags are read, one after the other. */
+export interface FilterBuilder {
+  /** Takes one flag, by its long name without dashes. The error names the value that makes no sense. */
+  add(flag: string, value: string): Result<undefined, string>;
+  /** The next flag excludes. */
+  negate(): Result<undefined, string>;
+  build(): Result<{ readonly whitelist: FlowFilter[]; readonly blacklist: FlowFilter[] }, string>;
+}
+
+/** A filter and its twin for "to or from": flags without direction set the source's field in one, the other's in both. */
+interface Pair {
+  readonly from: Writable;
+  readonly to: Writable;
+}
+type Writable = Record<string, unknown[]>;
+
+/** Reads flags in the order in which they were written. */
+export function createFilterBuilder(): FilterBuilder {
+  const pairs: { white?: Pair; black?: Pair } = {};
+  let negated = false;
+  return {
+    add(flag, value) {
+      const read = READERS[flag] ?? ((text: string) => ok({ field: flag.replaceAll('-', '_'), value: text }));
+      const field = read(value);
+      if (!field.ok) return err(`Cannot filter by --${flag} "${value}": ${field.error}`);
+      const list = negated ? 'black' : 'white';
+      negated = false;
+      pairs[list] ??= { from: {}, to: {} };
+      place(pairs[list], field.value);
+      return ok(undefined);
+    },
+    negate() {
+      if (negated) return err('Cannot use --not twice in a row');
+      negated = true;
+      return ok(undefined);
+    },
+    build() {
+      if (negated) return err('Cannot end with --not: it needs a filter after it');
+      return ok({ whitelist: filtersOf(pairs.white), blacklist: filtersOf(pairs.black) });
+    },
+  };
+}
+
+/** "*" in `field` stands for the side: `side`, or either. */
+interface Field {
+  readonly field: string;
+  readonly value: unknown;
+  readonly side?: 'source' | 'destination';
+}
+
+function place({ from, to }: Pair, { field, value, side }: Field): void {
+  const put = (filter: Writable, name: string): void => {
+    filter[name] = [...(filter[name] ?? []), value];
+  };
+  put(from, field.replace('*', side ?? 'source'));
+  put(to, field.replace('*', side ?? 'destination'));
+}
+
+function filtersOf(pair: Pair | undefined): FlowFilter[] {
+  if (pair === undefined) return [];
+  const same = JSON.stringify(pair.from) === JSON.stringify(pair.to);
+  return (same ? [pair.from] : [pair.from, pair.to]) as FlowFilter[];
+}
+
+type Reader = (value: string) => Result<Field, string>;
+
+const sided = (name: string, read: (value: string) => Result<{ field: string; value: unknown }, string>) =>
+  Object.entries({ [name]: undefined, [`from-${name}`]: 'source', [`to-${name}`]: 'destination' } as const).map(
+    ([flag, side]): [string, Reader] => [
+      flag,
+      (value) => {
+        const field = read(value);
+        return field.ok ? ok(side ? { ...field.value, side } : field.value) : field;
+      },
+    ],
+  );
+
+const READERS: Readonly<Record<string, Reader>> = Object.fromEntries<Reader>([
+  ...sided('pod', (value) => ok({ field: '*_pod', value })),
+  ...sided('namespace', (value) => ok({ field: '*_pod', value: `${value}/` })),
+  ...sided('service', (value) => ok({ field: '*_service', value })),
+  ...sided('label', (value) => ok({ field: '*_label', value })),
+  ...sided('identity', readIdentity),
+  ...sided('ip', (value) => ok({ field: '*_ip', value })),
+  ...sided('workload', readWorkload),
+  ...sided('port', (value) => ok({ field: '*_port', value })),
+  ['http-status', (value) => ok({ field: 'http_status_code', value })],
+  ['verdict', (value) => oneOf('verdict', value.toUpperCase(), VERDICTS)],
+  ['traffic-direction', (value) => oneOf('traffic_direction', value.toUpperCase(), ['INGRESS', 'EGRESS'])],
+  ['drop-reason-desc', (value) => ok({ field: 'drop_reason_desc', value: value.toUpperCase() })],
+  ['ip-version', (value) => oneOf('ip_version', `IPv${value.replace(/^(ip)?v?/i, '')}`, ['IPv4', 'IPv6'])],
+  ['trace-id', (value) => ok({ field: 'trace_id', value: value.toLowerCase() })],
+  ['tcp-flags', readTcpFlags],
+  ['type', readType],
+]);
+
+const VERDICTS = ['FORWARDED', 'DROPPED', 'ERROR', 'AUDIT', 'REDIRECTED', 'TRACED', 'TRANSLATED'];
+const IDENTITIES = ['unknown', 'host', 'world', 'unmanaged', 'health', 'init', 'remote-node', 'kube-apiserver'];
+const FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR', 'NS'];
+const TYPES: Readonly<Record<string, number>> = {
+  drop: EVENT.drop,
+  trace: EVENT.trace,
+  'policy-verdict': EVENT.policyVerdict,
+  l7: EVENT.accessLog,
+};
+
+function oneOf(field: string, value: string, values: readonly string[]): Result<Field, string> {
+  return values.includes(value) ? ok({ field, value }) : err(`not one of ${values.join(', ')}`);
+}
+
+function readIdentity(value: string): Result<Field, string> {
+  const named = IDENTITIES.indexOf(value.replace(/^reserved:/, ''));
+  if (named >= 0) return ok({ field: '*_identity', value: named });
+  return /^\d{1,10}$/.test(value) ? ok({ field: '*_identity', value: Number(value) }) : err('not an identity');
+}
+
+function readWorkload(value: string): Result<Field, string> {
+  const [first = '', second] = value.split('/');
+  return ok({ field: '*_workload', value: second === undefined ? { name: first } : { kind: first, name: second } });
+}
+
+function readTcpFlags(value: string): Result<Field, string> {
+  const flags = value.toUpperCase().split(',');
+  const wrong = flags.find((flag) => !FLAGS.includes(flag));
+  if (wrong !== undefined) return err(`"${wrong}" is not one of ${FLAGS.join(', ')}`);
+  return ok({ field: 'tcp_flags', value: Object.fromEntries(flags.map((flag) => [flag, true])) });
+}
+
+function readType(value: string): Result<Field, string> {
+  const [name = '', sub] = value.toLowerCase().split(':');
+  const type = TYPES[name];
+  if (type === undefined) return err(`not one of ${Object.keys(TYPES).join(', ')}`);
+  if (sub === undefined) return ok({ field: 'event_type', value: { type } });
+  const point = TRACE_POINTS.find(({ text }) => text === sub);
+  const subType = name === 'trace' ? point?.subType : name === 'drop' && /^\d+$/.test(sub) ? Number(sub) : undefined;
+  if (subType === undefined) return err(`"${sub}" is no kind of ${name}`);
+  return ok({ field: 'event_type', value: { type, match_sub_type: true, sub_type: subType } });
+}

@@ -1,0 +1,85 @@
+// What every kind of object has: apiVersion, kind, metadata, and a way to become a model object.
+
+import { z } from 'zod';
+import type { MeshObject, Meta, Origin } from '../model.ts';
+import { ignored, type Notes, notesFor, objectOf, unsupported } from '../schema/fields.ts';
+import { annotations, dnsLabel, labels } from '../schema/names.ts';
+import type { Report } from '../schema/report.ts';
+import { validate } from '../schema/validate.ts';
+
+/** A reader for one kind. */
+export interface Kind {
+  readonly apiVersion: string;
+  readonly kind: MeshObject['kind'];
+  readonly schema: z.ZodType;
+  /** The object as YAML gave it -> model. undefined: refused, the reasons are in `report`. */
+  read(value: unknown, origin: Origin, report: Report): MeshObject | undefined;
+}
+
+const BOOKKEEPING = ignored('it is the bookkeeping of an API server');
+
+const metadataNotes: Notes = {
+  ...notesFor(['uid', 'resourceVersion', 'generation', 'creationTimestamp', 'managedFields', 'selfLink'], BOOKKEEPING),
+  ...notesFor(['ownerReferences', 'finalizers'], ignored('objects are removed when they leave the folder')),
+  generateName: unsupported({ why: 'write a name', harmless: [''] }),
+  deletionTimestamp: unsupported({ why: 'the object was being deleted when it was saved' }),
+  deletionGracePeriodSeconds: unsupported({ why: 'the object was being deleted when it was saved' }),
+};
+
+/** `status` of every kind. */
+export const statusNote: Notes = { status: ignored('a cluster writes it, not a user') };
+
+/** metadata of an object in a namespace. */
+export function metadataOf(name: z.ZodType<string>) {
+  return objectOf(
+    { name, namespace: dnsLabel.optional(), labels: labels.optional(), annotations: annotations.optional() },
+    { notes: metadataNotes },
+  );
+}
+
+/** metadata of a cluster-scoped object. */
+export const clusterMetadata = objectOf(
+  { name: dnsLabel, labels: labels.optional(), annotations: annotations.optional() },
+  { notes: { ...metadataNotes, namespace: unsupported({ why: 'the object is not in a namespace', harmless: [''] }) } },
+);
+
+interface WrittenMetadata {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Builds the kind from its schema and the function that turns a valid object into the model's. */
+export function defineKind<Schema extends z.ZodType<{ metadata: WrittenMetadata }>>(definition: {
+  readonly apiVersion: string;
+  readonly kind: MeshObject['kind'];
+  readonly namespaced: boolean;
+  readonly schema: Schema;
+  /** What the schema cannot say is reported by `report.problem`; the object is refused then, whatever is returned. */
+  readonly lower: (value: z.infer<Schema>, meta: Meta, report: Report) => MeshObject;
+}): Kind {
+  return {
+    apiVersion: definition.apiVersion,
+    kind: definition.kind,
+    schema: definition.schema,
+    read(value, origin, report) {
+      const valid = validate(definition.schema, value, { path: [], report });
+      if (valid === undefined) return undefined;
+      const { name, namespace = 'default', labels: own = {}, annotations: notes = {} } = valid.metadata;
+      const meta: Meta = {
+        namespace: definition.namespaced ? namespace : '',
+        name,
+        labels: own,
+        annotations: notes,
+        origin,
+      };
+      return definition.lower(valid, meta, report);
+    },
+  };
+}
+
+/** `apiVersion` and `kind`, which the dispatcher has already compared. */
+export function typeFields(apiVersion: string, kind: string) {
+  return { apiVersion: z.literal(apiVersion), kind: z.literal(kind) };
+}

@@ -1,0 +1,17 @@
+// v1 Namespace.
+
+import { ignored, objectOf } from '../schema/fields.ts';
+import { clusterMetadata, defineKind, statusNote, typeFields } from './kind.ts';
+
+const schema = objectOf(
+  { ...typeFields('v1', 'Namespace'), metadata: clusterMetadata },
+  { notes: { ...statusNote, spec: ignored('it holds only finalizers, which belong to an API server') } },
+);
+
+export const namespaceKind = defineKind({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  namespaced: false,
+  schema,
+  lower: (_value, meta) => ({ kind: 'Namespace', ...meta }),
+});

@@ -1,0 +1,119 @@
+// Matching one field of a request (method, path or host) against all expressions that rules have for it.
+
+import { ok, type Result } from '#common/result.ts';
+import { createDfa, type Dfa, type DfaLimits, type DfaTable, UNKNOWN_RESULT } from './dfa.ts';
+import { createLiteralTable } from './literals.ts';
+import { joinPrograms } from './nfa.ts';
+import { compilePattern, literalOf, type Program } from './program.ts';
+import { simulate } from './simulate.ts';
+
+/** Instructions of all expressions of one field; past it a rule set is refused. */
+const MAX_FIELD_INSTRUCTIONS = 4 << 20;
+
+export interface FieldStats {
+  readonly literals: number;
+  readonly expressions: number;
+  readonly states: number;
+  readonly complete: boolean;
+  /** Table look-ups so far. */
+  readonly steps: number;
+  /** Texts that had to be simulated so far. */
+  readonly simulations: number;
+}
+
+export interface FieldMatcher {
+  /**
+   * Number of the set of patterns that match the whole of `buffer` from `start` to `end`; 0: none; UNKNOWN_RESULT: ask
+   * `simulate`. The same set may have several numbers.
+   */
+  run(buffer: Uint8Array, start: number, end: number): number;
+  /** Patterns of a set, ascending. */
+  setOf(number: number): Int32Array;
+  /** The set itself, for what `run` does not know. */
+  simulate(buffer: Uint8Array, start: number, end: number): Int32Array;
+  stats(): FieldStats;
+  /** The automaton of the patterns that are not literals; undefined while it is not complete. */
+  table(): DfaTable | undefined;
+}
+
+/** Compiles distinct patterns; pattern i is patterns[i]. The error names the pattern that is not RE2. */
+export function compileField(patterns: readonly string[], limits?: DfaLimits): Result<FieldMatcher, string> {
+  const literals: { bytes: Uint8Array; pattern: number }[] = [];
+  const programs: Program[] = [];
+  const patternOf: number[] = [];
+  let instructions = 0;
+  for (const [pattern, text] of patterns.entries()) {
+    const compiled = compilePattern(text);
+    if (!compiled.ok) return { ok: false, error: `${JSON.stringify(text)}: ${compiled.error}` };
+    const literal = literalOf(compiled.value);
+    if (literal !== undefined) {
+      literals.push({ bytes: new TextEncoder().encode(literal), pattern });
+      continue;
+    }
+    instructions += compiled.value.instructions.length;
+    if (instructions > MAX_FIELD_INSTRUCTIONS) return { ok: false, error: 'the expressions are too large together' };
+    programs.push(compiled.value);
+    patternOf.push(pattern);
+  }
+  return ok(assemble(literals, programs, Int32Array.from(patternOf), limits));
+}
+
+function assemble(
+  literals: readonly { bytes: Uint8Array; pattern: number }[],
+  programs: readonly Program[],
+  patternOf: Int32Array,
+  limits: DfaLimits | undefined,
+): FieldMatcher {
+  const nfa = joinPrograms(programs);
+  const dfa: Dfa | undefined = programs.length > 0 ? createDfa(nfa, limits) : undefined;
+  const toPatterns = (expressions: Int32Array): Int32Array => expressions.map((e) => patternOf[e] ?? 0);
+  const expressionsOf = (bytes: Uint8Array): Int32Array => {
+    if (!dfa) return new Int32Array(0);
+    const set = dfa.run(bytes, 0, bytes.length);
+    return set === UNKNOWN_RESULT ? simulate(nfa, bytes, { start: 0, end: bytes.length }) : dfa.setOf(set);
+  };
+
+  // Different patterns may be the same literal: "/a" and "^/a$". One entry stands for all of them, and for the
+  // expressions that match the literal, so that a literal that is found needs no second look.
+  const merged = new Map<string, { bytes: Uint8Array; patterns: number[] }>();
+  for (const { bytes, pattern } of literals) {
+    const key = Buffer.from(bytes).toString('latin1');
+    const entry = merged.get(key) ?? { bytes, patterns: [...toPatterns(expressionsOf(bytes))] };
+    entry.patterns.push(pattern);
+    merged.set(key, entry);
+  }
+  const entries = [...merged.values()];
+  const literalSets = entries.map((entry) => Int32Array.from(entry.patterns).sort());
+  const table = createLiteralTable(entries.map(({ bytes }, value) => ({ bytes, value })));
+  let simulations = 0;
+
+  return {
+    // Odd numbers are literals, even ones sets of the automaton.
+    run(buffer, start, end) {
+      const literal = table.find(buffer, start, end);
+      if (literal >= 0) return literal * 2 + 1;
+      if (dfa === undefined) return 0;
+      const set = dfa.run(buffer, start, end);
+      return set === UNKNOWN_RESULT ? UNKNOWN_RESULT : set * 2;
+    },
+    setOf(number) {
+      if (number % 2 === 1) return literalSets[number >> 1] ?? new Int32Array(0);
+      return dfa ? toPatterns(dfa.setOf(number >> 1)) : new Int32Array(0);
+    },
+    simulate(buffer, start, end) {
+      simulations++;
+      const literal = table.find(buffer, start, end);
+      if (literal >= 0) return literalSets[literal] ?? new Int32Array(0);
+      return toPatterns(simulate(nfa, buffer, { start, end }));
+    },
+    stats: () => ({
+      literals: entries.length,
+      expressions: programs.length,
+      states: dfa?.states ?? 0,
+      complete: dfa?.complete ?? true,
+      steps: dfa?.steps ?? 0,
+      simulations,
+    }),
+    table: () => dfa?.table(),
+  };
+}

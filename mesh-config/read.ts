@@ -1,0 +1,127 @@
+// Users' YAML -> model objects, or the reasons why not. An object with a problem is never returned: nothing is half applied.
+
+import { deploymentKind } from './kinds/deployment.ts';
+import type { Kind } from './kinds/kind.ts';
+import { namespaceKind } from './kinds/namespace.ts';
+import { podKind } from './kinds/pod.ts';
+import { policyKind } from './kinds/policy.ts';
+import { serviceKind } from './kinds/service.ts';
+import { type MeshObject, objectKey, type Problem } from './model.ts';
+import { isRecord } from './schema/fields.ts';
+import { createReport, formatPath, show } from './schema/report.ts';
+import { didYouMean } from './schema/suggest.ts';
+import { type Path, parseYaml, type YamlDocument } from './yaml.ts';
+
+/** Every kind that is understood. */
+export const KINDS: readonly Kind[] = [namespaceKind, podKind, deploymentKind, serviceKind, policyKind];
+
+/** Objects in Lists inside Lists: nobody writes more than one level. */
+const MAX_LIST_DEPTH = 4;
+
+export interface ReadResult {
+  /** Objects without problems, in the order written. */
+  readonly objects: readonly MeshObject[];
+  /** Problems and, with `warning`, remarks on objects that were accepted. In the order of lines per document. */
+  readonly problems: readonly Problem[];
+}
+
+interface Written {
+  readonly value: unknown;
+  readonly path: Path;
+  readonly document: YamlDocument;
+}
+
+/**
+ * Reads all objects of one file: YAML documents (or JSON), v1 Lists opened. `file` is only named in problems.
+ * A file with a syntax error gives no objects; otherwise each object stands or falls alone, and of two with the same
+ * kind, namespace and name neither is returned.
+ */
+export function readObjects(file: string, text: string): ReadResult {
+  const yaml = parseYaml(text);
+  const problems: Problem[] = yaml.problems.map((p) => ({ file, ...p, field: '', warning: false }));
+  const read = yaml.documents.flatMap((document) => open({ value: document.value, path: [], document }, 0));
+  const byKey = new Map<string, MeshObject[]>();
+  for (const written of read) {
+    const object = readOne(file, written, problems);
+    if (object) byKey.set(objectKey(object), [...(byKey.get(objectKey(object)) ?? []), object]);
+  }
+  const objects: MeshObject[] = [];
+  for (const [key, same] of byKey) {
+    const [first, ...others] = same;
+    if (first && others.length === 0) objects.push(first);
+    for (const other of others) {
+      const reason = `${key} is written twice in this file, first on line ${first?.origin.line}: neither is used`;
+      problems.push({ ...other.origin, field: 'metadata.name', reason, warning: false, object: key });
+    }
+  }
+  return { objects, problems };
+}
+
+/** The object itself, or the items of a List. */
+function open(written: Written, depth: number): readonly Written[] {
+  const { value, path, document } = written;
+  if (!isRecord(value) || value['kind'] !== 'List' || value['apiVersion'] !== 'v1' || depth === MAX_LIST_DEPTH) {
+    return [written];
+  }
+  const items = value['items'];
+  if (!Array.isArray(items)) return [written];
+  const known = ['apiVersion', 'kind', 'metadata', 'items'];
+  if (Object.keys(value).some((name) => !known.includes(name))) return [written];
+  return items.flatMap((item: unknown, i) => open({ value: item, path: [...path, 'items', i], document }, depth + 1));
+}
+
+function readOne(file: string, written: Written, problems: Problem[]): MeshObject | undefined {
+  const { value, path, document } = written;
+  const origin = { file, line: path.length === 0 ? document.line : document.lineAt(path) };
+  const report = createReport();
+  const kind = kindOf(value, report);
+  const object = kind?.read(value, origin, report);
+  const name = nameOf(value);
+  for (const { path: inner, reason, warning } of report.findings) {
+    const whole = [...path, ...inner];
+    const line = inner.length === 0 ? origin.line : document.lineAt(whole);
+    problems.push({ file, line, field: formatPath(whole), reason, warning, ...(name === '' ? {} : { object: name }) });
+  }
+  return report.refused ? undefined : object;
+}
+
+function kindOf(value: unknown, report: ReturnType<typeof createReport>): Kind | undefined {
+  if (!isRecord(value)) {
+    report.problem([], `is no object with apiVersion and kind, but ${show(value)}`);
+    return undefined;
+  }
+  const { apiVersion, kind } = value;
+  for (const [field, text] of Object.entries({ apiVersion, kind })) {
+    if (typeof text !== 'string' || text === '') {
+      report.problem([field], text === undefined ? 'required, but missing' : `must be a name, not ${show(text)}`);
+    }
+  }
+  if (report.refused) return undefined;
+  const found = KINDS.find((k) => k.kind === kind && k.apiVersion === apiVersion);
+  if (found) return found;
+  const sameKind = KINDS.find((k) => k.kind === kind);
+  if (sameKind) {
+    report.problem(
+      ['apiVersion'],
+      `${sameKind.kind} of ${show(apiVersion)} is not supported, only of "${sameKind.apiVersion}"`,
+    );
+  } else if (kind === 'List') {
+    report.problem(['kind'], 'a List has apiVersion "v1" and the list "items", and nothing else');
+  } else {
+    const hint = didYouMean(
+      String(kind),
+      KINDS.map((k) => k.kind),
+    );
+    report.problem(['kind'], `kind ${show(kind)} of ${show(apiVersion)} is not supported yet${hint}`);
+  }
+  return undefined;
+}
+
+/** "Kind namespace/name" as far as it can be told from an object that may be wrong; '' if it cannot. */
+function nameOf(value: unknown): string {
+  if (!isRecord(value) || typeof value['kind'] !== 'string' || !isRecord(value['metadata'])) return '';
+  const { namespace, name } = value['metadata'];
+  if (typeof name !== 'string') return '';
+  const cluster = value['kind'] === 'Namespace' || value['kind'].includes('Clusterwide');
+  return `${value['kind']} ${cluster ? '' : typeof namespace === 'string' ? namespace : 'default'}/${name}`;
+}

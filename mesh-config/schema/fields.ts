@@ -1,0 +1,108 @@
+// Objects with a closed set of fields: those with a meaning here (a zod shape), those that Kubernetes or Cilium know but
+// that have no meaning here (notes), and everything else, which is a mistake.
+
+import { z } from 'zod';
+import type { Path } from '../yaml.ts';
+import { type Report, show } from './report.ts';
+import { didYouMean } from './suggest.ts';
+
+/** What happens to a field that is known but has no meaning in Weir. */
+export type Note =
+  | { readonly kind: 'ignored'; readonly why: string }
+  | { readonly kind: 'unsupported'; readonly why: string; readonly harmless: readonly unknown[] };
+
+export type Notes = Readonly<Record<string, Note>>;
+
+/** Accepted with a warning: leaving it out changes neither what runs nor what is allowed. */
+export function ignored(why: string): Note {
+  return { kind: 'ignored', why };
+}
+
+/**
+ * Refused by name. `harmless`: values that mean the same as leaving the field out; 'empty' stands for {} and [].
+ */
+export function unsupported(options: { why?: string; harmless?: readonly unknown[] } = {}): Note {
+  return { kind: 'unsupported', why: options.why ?? '', harmless: options.harmless ?? [] };
+}
+
+/** The same note for several fields. */
+export function notesFor(names: readonly string[], note: Note): Notes {
+  return Object.fromEntries(names.map((name) => [name, note]));
+}
+
+interface ObjectOptions {
+  readonly notes: Notes;
+  /** 'absent': a field that is null is left out, as an API server does. 'refused': where "absent" means "everybody". */
+  readonly nulls: 'absent' | 'refused';
+}
+
+const DEFAULTS: ObjectOptions = { notes: {}, nulls: 'absent' };
+const optionsOf = new WeakMap<z.ZodType, ObjectOptions>();
+
+/** A zod object that refuses unknown fields, and knows the fields of `notes`. */
+export function objectOf<Shape extends z.ZodRawShape>(shape: Shape, options: Partial<ObjectOptions> = {}) {
+  const schema = z.strictObject(shape);
+  optionsOf.set(schema, { ...DEFAULTS, ...options });
+  return schema;
+}
+
+/**
+ * Goes through `value` along `schema`: reports unknown, unsupported and ignored fields. Returns a copy without them and
+ * without nulls, for the schema to validate.
+ */
+export function prune(schema: z.ZodType, value: unknown, at: { path: Path; report: Report }): unknown {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodArray && Array.isArray(value)) {
+    return value.map((item, i) => prune(inner.element as z.ZodType, item, { ...at, path: [...at.path, i] }));
+  }
+  if (!(inner instanceof z.ZodObject) || !isRecord(value)) return value;
+  const shape = inner.shape as Readonly<Record<string, z.ZodType>>;
+  const { notes, nulls } = optionsOf.get(inner) ?? DEFAULTS;
+  const kept: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(value)) {
+    const path = [...at.path, name];
+    const known = Object.hasOwn(shape, name) ? shape[name] : undefined;
+    if (known) {
+      if (member !== null || nulls === 'refused') kept[name] = prune(known, member, { ...at, path });
+    } else {
+      reportField(name, member, { path, report: at.report, notes, shape });
+    }
+  }
+  return kept;
+}
+
+function reportField(
+  name: string,
+  value: unknown,
+  at: { path: Path; report: Report; notes: Notes; shape: Readonly<Record<string, z.ZodType>> },
+): void {
+  const note = Object.hasOwn(at.notes, name) ? at.notes[name] : undefined;
+  if (note === undefined) {
+    // Names that would be refused anyway are no good advice, unless nothing else is near.
+    const hint = didYouMean(name, Object.keys(at.shape)) || didYouMean(name, Object.keys(at.notes));
+    at.report.problem(at.path, `unknown field ${show(name)}${hint}`);
+    return;
+  }
+  if (value === null) return;
+  if (note.kind === 'ignored') {
+    at.report.warn(at.path, `"${name}" is ignored: ${note.why}`);
+    return;
+  }
+  if (note.harmless.some((h) => (h === 'empty' ? isEmpty(value) : h === value))) return;
+  at.report.problem(at.path, `"${name}" is not supported yet${note.why === '' ? '' : `: ${note.why}`}`);
+}
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  let inner = schema;
+  while (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) inner = inner.unwrap() as z.ZodType;
+  return inner;
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isRecord(value) && Object.keys(value).length === 0;
+}
+
+/** A plain object, as YAML maps become. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,33 @@
+// Where connected sockets come from and lead to. The code that enforces does not know: it asks this interface.
+
+import type { Address } from '#common/ip.ts';
+
+/** Who talks to whom on one client connection, and under which rules. */
+export interface Origin {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+  sourceIdentity: number;
+  destinationIdentity: number;
+  /** L7 ruleset of the source's egress policy; 0: that side asks for none. */
+  egressRuleset: number;
+  ingressRuleset: number;
+  /** Policy forbids the connection as a whole. */
+  denied: boolean;
+  /** Policy revision that all this was looked up under. */
+  revision: number;
+}
+
+export interface SocketSource {
+  /** Listening socket. */
+  readonly listener: number;
+  /** What is known of a connection that was accepted, or undefined: not ours, close it. `peer`: its peer's sockaddr. */
+  identify(fd: number, peer: Buffer): Origin | undefined;
+  /** Looks `origin` up again, in place. False: the connection is no longer known. */
+  refresh(origin: Origin): boolean;
+  /** The policy revision now in force. */
+  revision(): number;
+  /** A socket that connects to the server, non-blocking; a negative error number if there is none. */
+  connect(origin: Origin): number;
+}

@@ -1,0 +1,134 @@
+// What a span says, by OpenTelemetry's semantic conventions for HTTP (1.x, stable) and Kubernetes, and Weir's own names.
+
+import type { HttpExchange, Party, SpanKind, SpanRecord } from './span.ts';
+
+/** Attribute names and values in a fixed order. */
+export type Attributes = readonly (readonly [name: string, value: string | number])[];
+
+/** Methods that may be a span's name; all others are "_OTHER", so that a caller cannot make names up. */
+const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+  'QUERY',
+]);
+
+/** Longest value taken from a request, in characters. */
+const VALUE_LIMIT = 2048;
+
+/** Span name: the method; paths are not of low cardinality. */
+export function spanName(exchange: HttpExchange): string {
+  return KNOWN_METHODS.has(exchange.method) ? exchange.method : 'HTTP';
+}
+
+/** The end that a span is of. */
+export function ownParty({ kind, exchange }: SpanRecord): Party {
+  return kind === 'CLIENT' ? exchange.source : exchange.destination;
+}
+
+/** The end that a span talks to. */
+export function otherParty({ kind, exchange }: SpanRecord): Party {
+  return kind === 'CLIENT' ? exchange.destination : exchange.source;
+}
+
+/** Service name of an end: its workload, else its pod, else its address. */
+export function serviceName(party: Party): string {
+  return party.workload || party.pod || party.address;
+}
+
+/** Attributes that are the same for all spans of one end: they belong to the resource where a format has one. */
+export function resourceAttributes(party: Party): Attributes {
+  const pairs: [string, string | number][] = [];
+  if (party.namespace) pairs.push(['service.namespace', party.namespace], ['k8s.namespace.name', party.namespace]);
+  if (party.pod) pairs.push(['k8s.pod.name', party.pod]);
+  if (party.workload) pairs.push(['weir.workload', party.workload]);
+  return pairs;
+}
+
+/**
+ * error.type of a span, undefined where it is no error: a response of 5xx, for the CLIENT of 4xx as well, or no response
+ * ("General logic" of the HTTP span conventions).
+ */
+export function errorType(kind: SpanKind, exchange: HttpExchange): string | undefined {
+  if (exchange.status === 0) return exchange.verdict === 'FORWARDED' ? undefined : exchange.reason || '_OTHER';
+  if (exchange.status >= (kind === 'CLIENT' ? 400 : 500)) return String(exchange.status);
+  return undefined;
+}
+
+/** Attributes of one request, the same for both of its spans. */
+export function exchangeAttributes(exchange: HttpExchange): Attributes {
+  const { path, query } = splitTarget(exchange.target);
+  const server = splitHost(exchange.host);
+  const known = KNOWN_METHODS.has(exchange.method);
+  const pairs: [string, string | number][] = [['http.request.method', known ? exchange.method : '_OTHER']];
+  if (!known) pairs.push(['http.request.method_original', limited(exchange.method)]);
+  pairs.push(['url.scheme', 'http'], ['url.path', limited(path)]);
+  if (query !== undefined) pairs.push(['url.query', limited(query)]);
+  pairs.push(
+    ['server.address', limited(server.name || exchange.destination.address)],
+    ['server.port', server.port ?? exchange.destination.port],
+  );
+  if (exchange.protocolVersion) pairs.push(['network.protocol.version', exchange.protocolVersion]);
+  if (exchange.status !== 0) pairs.push(['http.response.status_code', exchange.status]);
+  pairs.push(['weir.verdict', exchange.verdict]);
+  if (exchange.policies.length > 0) pairs.push(['weir.policy', exchange.policies.join(',')]);
+  if (exchange.reason) pairs.push(['weir.reason', exchange.reason]);
+  return pairs;
+}
+
+/** Attributes of one end of the connection, for one kind of span. */
+export function connectionAttributes(kind: SpanKind, source: Party, destination: Party): Attributes {
+  const peer = kind === 'CLIENT' ? destination : source;
+  const pairs: [string, string | number][] = [
+    ['network.peer.address', peer.address],
+    ['network.peer.port', peer.port],
+  ];
+  if (kind === 'SERVER') pairs.push(['client.address', source.address], ['client.port', source.port]);
+  pairs.push(
+    ['weir.source.identity', source.identity],
+    ['weir.source.workload', serviceName(source)],
+    ['weir.destination.identity', destination.identity],
+    ['weir.destination.workload', serviceName(destination)],
+  );
+  return pairs;
+}
+
+/** url.full, which the conventions ask of a CLIENT span. */
+export function fullUrl(exchange: HttpExchange): string {
+  const { target, host, destination } = exchange;
+  if (!target.startsWith('/')) return limited(target);
+  const name = destination.address.includes(':') ? `[${destination.address}]` : destination.address;
+  return limited(`http://${host || `${name}:${destination.port}`}${target}`);
+}
+
+/** Path and query of a request target; of the absolute form too, without its scheme and authority. */
+export function splitTarget(target: string): { readonly path: string; readonly query: string | undefined } {
+  let from = 0;
+  if (!target.startsWith('/')) {
+    const scheme = target.indexOf('://');
+    if (scheme >= 0) {
+      const slash = target.indexOf('/', scheme + 3);
+      from = slash < 0 ? target.length : slash;
+    }
+  }
+  const question = target.indexOf('?', from);
+  if (question < 0) return { path: target.slice(from) || '/', query: undefined };
+  return { path: target.slice(from, question) || '/', query: target.slice(question + 1) };
+}
+
+/** Name and port of a Host header; the name of an IPv6 literal without brackets. */
+export function splitHost(host: string): { readonly name: string; readonly port: number | undefined } {
+  const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(host);
+  if (!match) return { name: host, port: undefined };
+  return { name: match[1] ?? match[2] ?? '', port: match[3] === undefined ? undefined : Number(match[3]) };
+}
+
+function limited(value: string): string {
+  return value.length <= VALUE_LIMIT ? value : value.slice(0, VALUE_LIMIT);
+}
