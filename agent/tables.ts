@@ -140,6 +140,12 @@ export interface EnforcementRow {
   readonly egress: boolean;
 }
 
+/** An endpoint with everything that its interface and addresses need to be let in. */
+export interface AdmittedEndpointRow {
+  readonly endpoint: EndpointRow;
+  readonly identity: Identity;
+}
+
 export interface Desired {
   readonly identities: Table<IdentityRow>; // key: decimal identity
   readonly addresses: Table<AddressRow>; // key: formatCidr
@@ -150,6 +156,7 @@ export interface Desired {
   readonly backends: Table<BackendRow>; // key: decimal id
   readonly dns: Table<DnsRow>;
   readonly enforcement: Table<EnforcementRow>; // key: "namespace/pod"
+  readonly endpoints: Table<AdmittedEndpointRow>; // key: "namespace/pod"
 }
 
 /** Status of one object or file, for people. Key: objectKey, or the file's path. */
@@ -190,6 +197,7 @@ export function createTables(): Tables {
       backends: createTable('backends'),
       dns: createTable('dns'),
       enforcement: createTable('enforcement'),
+      endpoints: createTable('desired endpoints'),
     },
     objects: createTable('objects'),
   };

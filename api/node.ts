@@ -36,6 +36,8 @@ export interface MapStatus {
   readonly capacity: number;
   /** Writes that failed since the agent started. */
   readonly errors: number;
+  /** Why not everything that is wanted is in it; '': it is. */
+  readonly lastError: string;
 }
 
 export interface WorkerStatus {

@@ -204,7 +204,7 @@ export const DROP_ND_SENDER = 222;
 export const DROP_IPV4_OPTIONS = 223;
 /** a later fragment would rewrite the header that was judged. */
 export const DROP_FRAGMENT_OVERLAP = 224;
-/** a packet with the proxy's mark belongs to no connection that was given to it. */
+/** the proxy has no socket for the packet (answered by RST), or sent one that is not its own. */
 export const DROP_NOT_STEERED = 225;
 /** an L7 rule now applies to a connection that would bypass the proxy. */
 export const DROP_CUT = 226;
@@ -236,7 +236,7 @@ export const DROP_REASONS: Readonly<Record<number, DropReason>> = {
   222: { name: 'DROP_ND_SENDER', text: 'Invalid neighbor discovery sender', flowName: 'INVALID_SOURCE_IP', meaning: "the message claims an address or a MAC that is not the pod's" },
   223: { name: 'DROP_IPV4_OPTIONS', text: 'IPv4 options refused', flowName: 'INVALID_PACKET_DROPPED', meaning: 'the IPv4 header has options' },
   224: { name: 'DROP_FRAGMENT_OVERLAP', text: 'Fragment overlaps transport header', flowName: 'INVALID_PACKET_DROPPED', meaning: 'a later fragment would rewrite the header that was judged' },
-  225: { name: 'DROP_NOT_STEERED', text: 'No steered connection', flowName: 'SOCKET_LOOKUP_FAILED', meaning: "a packet with the proxy's mark belongs to no connection that was given to it" },
+  225: { name: 'DROP_NOT_STEERED', text: 'No steered connection', flowName: 'SOCKET_LOOKUP_FAILED', meaning: 'the proxy has no socket for the packet (answered by RST), or sent one that is not its own' },
   226: { name: 'DROP_CUT', text: 'Connection reset to enter proxy', flowName: 'POLICY_DENIED', meaning: 'an L7 rule now applies to a connection that would bypass the proxy' },
   227: { name: 'DROP_CANNOT_STEER', text: 'Proxy not reachable from here', flowName: 'PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL', meaning: 'an L7 rule applies to traffic that did not come from a pod of this node' },
 };

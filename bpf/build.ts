@@ -12,7 +12,7 @@ const BUILD = join(BPF, 'build');
 
 /** Name of an object, e.g. "pod" for pod.bpf.c. */
 export type ProgramObject = 'pod' | 'sock';
-const OBJECTS: readonly ProgramObject[] = ['pod', 'sock'];
+export const OBJECTS: readonly ProgramObject[] = ['pod', 'sock'];
 
 /** Arguments of clang for every kernel program of this machine. */
 export function compileArguments(): string[] {

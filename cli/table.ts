@@ -22,7 +22,9 @@ const GAP = '   ';
 export function renderTable(columns: readonly string[], rows: readonly TableRow[]): string {
   const header = columns.map((column) => [HEADERS[column] ?? headerOf(column)]);
   const cells = [header, ...rows.map((row) => columns.map((column) => cellLines(row[column])))];
-  const widths = columns.map((_, i) => Math.max(...cells.map((row) => Math.max(...(row[i] ?? ['']).map((text) => text.length)))));
+  const widths = columns.map((_, i) =>
+    Math.max(...cells.map((row) => Math.max(...(row[i] ?? ['']).map((text) => text.length)))),
+  );
   const lines: string[] = [];
   for (const row of cells) {
     const height = Math.max(1, ...row.map((cell) => cell.length));

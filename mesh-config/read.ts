@@ -15,8 +15,8 @@ import { type Path, parseYaml, type YamlDocument } from './yaml.ts';
 /** Every kind that is understood. */
 export const KINDS: readonly Kind[] = [namespaceKind, podKind, deploymentKind, serviceKind, policyKind];
 
-/** Objects in Lists inside Lists: nobody writes more than one level. */
-const MAX_LIST_DEPTH = 4;
+/** Problems that are kept of one file. */
+const MAX_PROBLEMS = 1_000;
 
 export interface ReadResult {
   /** Objects without problems, in the order written. */
@@ -39,7 +39,7 @@ interface Written {
 export function readObjects(file: string, text: string): ReadResult {
   const yaml = parseYaml(text);
   const problems: Problem[] = yaml.problems.map((p) => ({ file, ...p, field: '', warning: false }));
-  const read = yaml.documents.flatMap((document) => open({ value: document.value, path: [], document }, 0));
+  const read = yaml.documents.flatMap((document) => open({ value: document.value, path: [], document }));
   const byKey = new Map<string, MeshObject[]>();
   for (const written of read) {
     const object = readOne(file, written, problems);
@@ -54,20 +54,22 @@ export function readObjects(file: string, text: string): ReadResult {
       problems.push({ ...other.origin, field: 'metadata.name', reason, warning: false, object: key });
     }
   }
+  const left = problems.length - MAX_PROBLEMS;
+  if (left > 0) {
+    const warning = problems.slice(MAX_PROBLEMS).every((p) => p.warning);
+    problems.length = MAX_PROBLEMS;
+    problems.push({ file, line: 1, field: '', reason: `${left} more problems are not shown`, warning });
+  }
   return { objects, problems };
 }
 
-/** The object itself, or the items of a List. */
-function open(written: Written, depth: number): readonly Written[] {
+/** The object itself, or the items of a List. A List inside a List is left as it is, and refused as an object. */
+function open(written: Written): readonly Written[] {
   const { value, path, document } = written;
-  if (!isRecord(value) || value['kind'] !== 'List' || value['apiVersion'] !== 'v1' || depth === MAX_LIST_DEPTH) {
-    return [written];
-  }
-  const items = value['items'];
-  if (!Array.isArray(items)) return [written];
+  if (!isRecord(value) || value.kind !== 'List' || value.apiVersion !== 'v1') return [written];
   const known = ['apiVersion', 'kind', 'metadata', 'items'];
-  if (Object.keys(value).some((name) => !known.includes(name))) return [written];
-  return items.flatMap((item: unknown, i) => open({ value: item, path: [...path, 'items', i], document }, depth + 1));
+  if (!Array.isArray(value.items) || Object.keys(value).some((name) => !known.includes(name))) return [written];
+  return value.items.map((item: unknown, i) => ({ value: item, path: [...path, 'items', i], document }));
 }
 
 function readOne(file: string, written: Written, problems: Problem[]): MeshObject | undefined {
@@ -106,7 +108,10 @@ function kindOf(value: unknown, report: ReturnType<typeof createReport>): Kind |
       `${sameKind.kind} of ${show(apiVersion)} is not supported, only of "${sameKind.apiVersion}"`,
     );
   } else if (kind === 'List') {
-    report.problem(['kind'], 'a List has apiVersion "v1" and the list "items", and nothing else');
+    report.problem(
+      ['kind'],
+      'a List has apiVersion "v1" and the list "items", nothing else, and is not inside another List',
+    );
   } else {
     const hint = didYouMean(
       String(kind),
@@ -119,9 +124,9 @@ function kindOf(value: unknown, report: ReturnType<typeof createReport>): Kind |
 
 /** "Kind namespace/name" as far as it can be told from an object that may be wrong; '' if it cannot. */
 function nameOf(value: unknown): string {
-  if (!isRecord(value) || typeof value['kind'] !== 'string' || !isRecord(value['metadata'])) return '';
-  const { namespace, name } = value['metadata'];
+  if (!isRecord(value) || typeof value.kind !== 'string' || !isRecord(value.metadata)) return '';
+  const { namespace, name } = value.metadata;
   if (typeof name !== 'string') return '';
-  const cluster = value['kind'] === 'Namespace' || value['kind'].includes('Clusterwide');
-  return `${value['kind']} ${cluster ? '' : typeof namespace === 'string' ? namespace : 'default'}/${name}`;
+  const cluster = value.kind === 'Namespace' || value.kind.includes('Clusterwide');
+  return `${value.kind} ${cluster ? '' : typeof namespace === 'string' ? namespace : 'default'}/${name}`;
 }

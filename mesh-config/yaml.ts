@@ -4,12 +4,14 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isPair,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
   parseAllDocuments,
+  visit,
 } from 'yaml';
 
 /** Bytes of one file. A Kubernetes object is at most 1.5 MiB; a file may hold several. */
@@ -54,6 +56,7 @@ export function parseYaml(text: string): {
     const problems = documents.flatMap((doc) => [
       ...doc.errors.map((e) => problemAt(lines, e.pos[0], e.message)),
       ...doc.warnings.map((e) => problemAt(lines, e.pos[0], e.message)),
+      ...strangeKeys(doc, lines),
     ]);
     if (documents.length > MAX_DOCUMENTS) {
       problems.push({ line: 1, reason: `too many documents: ${documents.length}, at most ${MAX_DOCUMENTS} are read` });
@@ -88,6 +91,19 @@ function convertAll(
     }
   }
   return { documents, problems: [] };
+}
+
+/** Keys that are lists, objects or aliases: they would be turned into a text that nobody has written. */
+function strangeKeys(doc: Document.Parsed, lines: LineCounter): YamlProblem[] {
+  const problems: YamlProblem[] = [];
+  visit(doc, {
+    Pair(_, pair) {
+      if (isScalar(pair.key)) return;
+      const offset = isNode(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
+      problems.push({ line: lines.linePos(offset).line, reason: 'not usable YAML: a key must be a plain text' });
+    },
+  });
+  return problems;
 }
 
 /** Keys are the same if their JSON forms are: 1 and "1" would silently become one label. */

@@ -30,7 +30,7 @@ export const COUNTERS = [
   'upgrades|opened',
   'upgrades|stripped',
   'gauge|waiting bytes',
-  'gauge|exchanges',
+  'gauge|connections',
 ] as const;
 
 export type CounterName = (typeof COUNTERS)[number];
@@ -41,6 +41,8 @@ export const REPLY_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 export interface Counters {
   /** Adds `by` (default 1). */
   add(index: number, by?: number): void;
+  /** Sets a gauge. */
+  set(index: number, value: number): void;
   /** Takes in one upstream reply time. */
   reply(seconds: number): void;
 }
@@ -68,6 +70,9 @@ export function openCounters(memory: SharedArrayBuffer): Counters {
   return {
     add(index, by = 1) {
       values[index] = (values[index] as number) + by;
+    },
+    set(index, value) {
+      values[index] = value;
     },
     reply(seconds) {
       let bucket = 0;

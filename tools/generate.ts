@@ -6,7 +6,7 @@ import { generate as generateAbi } from './abi/generate.ts';
 import { generateDocs } from './docs/generate.ts';
 
 const TOP = join(import.meta.dirname, '..');
-const files = new Map([...generateAbi(), ...generateDocs()]);
+const files = new Map([...generateAbi(), ...(await generateDocs())]);
 const stale = [...files].filter(([path, text]) => {
   const target = join(TOP, path);
   return !existsSync(target) || readFileSync(target, 'utf8') !== text;

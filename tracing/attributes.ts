@@ -72,7 +72,7 @@ export function exchangeAttributes(exchange: HttpExchange): Attributes {
   if (query !== undefined) pairs.push(['url.query', limited(query)]);
   pairs.push(
     ['server.address', limited(server.name || exchange.destination.address)],
-    ['server.port', server.port ?? exchange.destination.port],
+    ['server.port', server.port ?? exchange.destinationPort],
   );
   if (exchange.protocolVersion) pairs.push(['network.protocol.version', exchange.protocolVersion]);
   if (exchange.status !== 0) pairs.push(['http.response.status_code', exchange.status]);
@@ -82,29 +82,39 @@ export function exchangeAttributes(exchange: HttpExchange): Attributes {
   return pairs;
 }
 
-/** Attributes of one end of the connection, for one kind of span. */
-export function connectionAttributes(kind: SpanKind, source: Party, destination: Party): Attributes {
-  const peer = kind === 'CLIENT' ? destination : source;
-  const pairs: [string, string | number][] = [
-    ['network.peer.address', peer.address],
-    ['network.peer.port', peer.port],
+/** Attributes of the connection for one kind of span. */
+export function connectionAttributes(kind: SpanKind, exchange: HttpExchange): Attributes {
+  const { source, sourcePort, destination, destinationPort } = exchange;
+  if (kind === 'CLIENT') {
+    return [
+      ['url.full', fullUrl(exchange)],
+      ['network.peer.address', destination.address],
+      ['network.peer.port', destinationPort],
+    ];
+  }
+  return [
+    ['client.address', source.address],
+    ['client.port', sourcePort],
+    ['network.peer.address', source.address],
+    ['network.peer.port', sourcePort],
   ];
-  if (kind === 'SERVER') pairs.push(['client.address', source.address], ['client.port', source.port]);
-  pairs.push(
+}
+
+/** Who talks to whom, the same for both spans of all requests between two ends. */
+export function identityAttributes(source: Party, destination: Party): Attributes {
+  return [
     ['weir.source.identity', source.identity],
     ['weir.source.workload', serviceName(source)],
     ['weir.destination.identity', destination.identity],
     ['weir.destination.workload', serviceName(destination)],
-  );
-  return pairs;
+  ];
 }
 
 /** url.full, which the conventions ask of a CLIENT span. */
-export function fullUrl(exchange: HttpExchange): string {
-  const { target, host, destination } = exchange;
+function fullUrl({ target, host, destination, destinationPort }: HttpExchange): string {
   if (!target.startsWith('/')) return limited(target);
   const name = destination.address.includes(':') ? `[${destination.address}]` : destination.address;
-  return limited(`http://${host || `${name}:${destination.port}`}${target}`);
+  return limited(`http://${host || `${name}:${destinationPort}`}${target}`);
 }
 
 /** Path and query of a request target; of the absolute form too, without its scheme and authority. */
@@ -113,8 +123,8 @@ export function splitTarget(target: string): { readonly path: string; readonly q
   if (!target.startsWith('/')) {
     const scheme = target.indexOf('://');
     if (scheme >= 0) {
-      const slash = target.indexOf('/', scheme + 3);
-      from = slash < 0 ? target.length : slash;
+      const end = target.slice(scheme + 3).search(/[/?]/);
+      from = end < 0 ? target.length : scheme + 3 + end;
     }
   }
   const question = target.indexOf('?', from);

@@ -3,10 +3,12 @@
 import type { TraceContext } from './context.ts';
 import type { IdSource } from './ids.ts';
 
-/** One end of a request. Unknown texts are empty: an address outside the mesh has no pod. */
+/**
+ * One end of a request. Unknown texts are empty: an address outside the mesh has no pod. Use one object for all requests
+ * of an address while what is known of it stays the same: what is encoded for it is kept by object.
+ */
 export interface Party {
   readonly address: string; // "10.244.0.3" or "fd00::3"
-  readonly port: number;
   readonly identity: number;
   readonly namespace: string;
   readonly pod: string;
@@ -37,7 +39,9 @@ export interface HttpExchange {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly source: Party;
+  readonly sourcePort: number;
   readonly destination: Party;
+  readonly destinationPort: number;
 }
 
 export type SpanKind = 'SERVER' | 'CLIENT';

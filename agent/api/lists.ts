@@ -5,6 +5,7 @@ import { LIST_KINDS } from '#api/node.ts';
 import { type Address, formatAddress } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
+import { podView } from './pods.ts';
 import type { NodeProviders } from './providers.ts';
 
 export interface ListSources {
@@ -56,23 +57,24 @@ const KINDS: Readonly<Record<ListKind, Kind>> = {
 
 function podRows({ node, tables, providers }: ListSources, namespace: string): Row[] {
   const rows: Row[] = [];
-  for (const [key, { object, workload }] of tables.inputs.pods.entries()) {
+  for (const [key, row] of tables.inputs.pods.entries()) {
+    const { object, workload } = row;
     if (!within(namespace, object.namespace)) continue;
-    const status = providers.podStatus(key);
+    const view = podView(row, providers.runtime.statuses.get(key));
     const endpoint = tables.inputs.endpoints.get(key);
     rows.push({
       namespace: object.namespace,
       name: object.name,
-      ready: `${status?.readyContainers ?? 0}/${status?.containers ?? object.spec.containers.length}`,
-      status: status?.status ?? 'Pending',
-      restarts: status?.restarts ?? 0,
+      ready: `${view.readyContainers}/${view.containers}`,
+      status: view.status,
+      restarts: view.restarts,
       ip: text(endpoint?.ip4 ?? endpoint?.ip6),
       node,
       ipv6: text(endpoint?.ip6),
       identity: tables.desired.enforcement.get(key)?.identity ?? null,
       workload: `${workload.kind}/${workload.name}`,
-      pid: status?.pid ?? 0,
-      message: status?.message ?? '',
+      pid: view.pid,
+      message: view.message,
     });
   }
   return sorted(rows);

@@ -76,9 +76,9 @@ function nodeHandlers(options: AgentApiOptions): Readonly<Record<string, Untyped
     else reply({ code: status.INVALID_ARGUMENT, details: rows.error });
   };
   const getPod: handleUnaryCall<GetPodRequest, object> = ({ request }, reply) => {
-    const handle = options.providers.podHandle(`${request.namespace}/${request.name}`, request.container);
-    if (handle.ok) reply(null, handle.value);
-    else reply({ code: status.NOT_FOUND, details: handle.error });
+    const handle = options.providers.runtime.podHandle(request);
+    if (handle) reply(null, handle);
+    else reply({ code: status.NOT_FOUND, details: withoutHandle(request, options) });
   };
   const getMetrics: handleUnaryCall<object, object> = (_call, reply) => {
     options.providers.metricsText().then(
@@ -90,4 +90,14 @@ function nodeHandlers(options: AgentApiOptions): Readonly<Record<string, Untyped
     string,
     UntypedHandleCall
   >;
+}
+
+function withoutHandle({ namespace, name, container }: GetPodRequest, { tables }: AgentApiOptions): string {
+  const row = tables.inputs.pods.get(`${namespace}/${name}`);
+  if (row === undefined) return `Cannot find pod "${namespace}/${name}": there is none`;
+  const containers = row.object.spec.containers.map((c) => c.name);
+  if (container !== '' && !containers.includes(container)) {
+    return `Cannot find container "${container}" of pod "${namespace}/${name}": it has ${containers.join(', ')}`;
+  }
+  return `Cannot enter pod "${namespace}/${name}": its network is not there yet`;
 }

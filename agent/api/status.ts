@@ -1,7 +1,8 @@
 // The node's status, put together from tables and providers.
 
-import type { NodeStatus, ObjectStatus } from '#api/node.ts';
+import type { MapStatus, NodeStatus, ObjectStatus } from '#api/node.ts';
 import type { Tables } from '../tables.ts';
+import { podView } from './pods.ts';
 import type { NodeProviders } from './providers.ts';
 
 export interface StatusOptions {
@@ -13,21 +14,22 @@ export interface StatusOptions {
   readonly providers: NodeProviders;
 }
 
-/** States of a pod that needs nothing more. */
-const FINISHED = new Set(['Completed', 'Succeeded']);
 /** Reasons that are spelled out in `message`; more are counted. */
 const MAX_REASONS = 3;
 
-/** The status of the node as it is now. Ready: all objects in force, all pods running, all workers attached. */
+/** The status of the node as it is now. Ready: all objects in force, all pods running, all workers attached, and the
+ * maps hold what they should. */
 export function nodeStatus(options: StatusOptions): NodeStatus {
   const { providers, tables } = options;
   const objects = [...tables.objects.values()].map(objectStatus).sort(byPlace);
   const components = providers.components();
   const workers = providers.workers();
+  const maps = providers.maps().map(mapStatus);
   const reasons = [
     ...components.filter((c) => c.state !== 'ok').map((c) => `${c.name} is ${c.state}${c.message && `: ${c.message}`}`),
     ...objects.filter((o) => !o.accepted).map((o) => `${o.kind} ${o.name || o.file} is refused`),
     ...podReasons(tables, providers),
+    ...maps.filter((map) => map.lastError !== '').map((map) => `map ${map.name} lacks entries: ${map.lastError}`),
     ...(workers.length === 0 ? ['no proxy worker is attached'] : []),
     ...workers.filter((w) => w.state !== 'attached').map((w) => `proxy worker ${w.slot} is ${w.state}`),
   ];
@@ -41,18 +43,16 @@ export function nodeStatus(options: StatusOptions): NodeStatus {
     source: options.source,
     components,
     objects,
-    maps: providers.maps(),
+    maps,
     workers,
   };
 }
 
-function podReasons(tables: Tables, providers: NodeProviders): string[] {
+function podReasons(tables: Tables, { runtime }: NodeProviders): string[] {
   const reasons: string[] = [];
-  for (const [key] of tables.inputs.pods.entries()) {
-    const status = providers.podStatus(key);
-    if (status !== undefined && FINISHED.has(status.status)) continue;
-    if (status !== undefined && status.containers > 0 && status.readyContainers === status.containers) continue;
-    reasons.push(`pod ${key} is ${status?.status ?? 'Pending'}${status?.message ? `: ${status.message}` : ''}`);
+  for (const [key, row] of tables.inputs.pods.entries()) {
+    const { status, message, isFine } = podView(row, runtime.statuses.get(key));
+    if (!isFine) reasons.push(`pod ${key} is ${status}${message && `: ${message}`}`);
   }
   return reasons;
 }
@@ -60,6 +60,10 @@ function podReasons(tables: Tables, providers: NodeProviders): string[] {
 function objectStatus(row: ObjectStatus): ObjectStatus {
   const { kind, namespace, name, file, line, accepted, problems } = row;
   return { kind, namespace, name, file, line, accepted, problems };
+}
+
+function mapStatus({ name, entries, capacity, errors, lastError }: MapStatus): MapStatus {
+  return { name, entries, capacity, errors, lastError };
 }
 
 function byPlace(a: ObjectStatus, b: ObjectStatus): number {

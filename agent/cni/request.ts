@@ -38,7 +38,11 @@ export interface AddRequest extends AttachmentId {
 
 export type CniRequest = { readonly version: string } & (
   | ({ readonly command: 'ADD' } & AddRequest)
-  | ({ readonly command: 'CHECK'; readonly netns: string; readonly addresses: readonly string[] | undefined } & AttachmentId)
+  | ({
+      readonly command: 'CHECK';
+      readonly netns: string;
+      readonly addresses: readonly string[] | undefined;
+    } & AttachmentId)
   | ({ readonly command: 'DEL' } & AttachmentId)
   | { readonly command: 'GC'; readonly valid: readonly AttachmentId[] }
   | { readonly command: 'STATUS' }
@@ -52,9 +56,7 @@ const configSchema = z.object({
   name: z.string().optional(),
   mtu: z.int().min(1280).max(65_535).default(DEFAULT_MTU),
   prevResult: z.object({ ips: z.array(z.object({ address: z.string() })).default([]) }).optional(),
-  'cni.dev/valid-attachments': z
-    .array(z.object({ containerID: z.string(), ifname: z.string() }))
-    .optional(),
+  'cni.dev/valid-attachments': z.array(z.object({ containerID: z.string(), ifname: z.string() })).optional(),
 });
 
 type Environment = ReadonlyMap<string, string>;
@@ -90,7 +92,8 @@ function readCommand(
   if (command === 'STATUS') return ok({ command });
   if (command === 'GC') {
     const valid = config['cni.dev/valid-attachments'];
-    if (!valid) return problem(CNI_CODE.invalidConfig, 'Cannot collect garbage: "cni.dev/valid-attachments" is not set');
+    if (!valid)
+      return problem(CNI_CODE.invalidConfig, 'Cannot collect garbage: "cni.dev/valid-attachments" is not set');
     return ok({ command, valid: valid.map(({ containerID, ifname }) => ({ containerId: containerID, ifname })) });
   }
   if (command !== 'ADD' && command !== 'DEL' && command !== 'CHECK') {

@@ -137,6 +137,7 @@ static int run(const struct container *c)
 {
 	int output[2], failure[2];
 
+	failure_fd = 1; /* until there is a pipe for it, the agent hears directly */
 	if (pipe2(output, O_CLOEXEC) || pipe2(failure, O_CLOEXEC))
 		cannot("make a pipe");
 	open_log();

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { type Address, familyOf, formatAddress } from '#common/ip.ts';
-import { type Flow, type Layer4, toTimestamp } from '#observe/flow/model.ts';
+import { type Endpoint, type Flow, type Layer4, toTimestamp } from '#observe/flow/model.ts';
 import { tcpFlags, tcpSummary } from '#observe/flow/text.ts';
 import type { Names } from './names.ts';
 
@@ -15,16 +15,35 @@ export interface FlowContext {
 
 export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 
-/** Sender and receiver of a packet or message. */
+/** Sender and receiver of a packet or message, with their names of the moment. */
 export interface Ends {
   readonly source: Address;
   readonly destination: Address;
-  readonly sourceIdentity: number;
-  readonly destinationIdentity: number;
+  readonly sourceName: Endpoint;
+  readonly destinationName: Endpoint;
   readonly sourcePort: number;
   readonly destinationPort: number;
   /** IP protocol number. */
   readonly protocol: number;
+}
+
+/** The ends of an event or record: who is behind its addresses now. */
+export function endsOf(
+  seen: Omit<Ends, 'sourceName' | 'destinationName'> & {
+    readonly sourceIdentity: number;
+    readonly destinationIdentity: number;
+  },
+  names: Names,
+): Ends {
+  return {
+    source: seen.source,
+    destination: seen.destination,
+    sourceName: names.endpoint(seen.source, seen.sourceIdentity),
+    destinationName: names.endpoint(seen.destination, seen.destinationIdentity),
+    sourcePort: seen.sourcePort,
+    destinationPort: seen.destinationPort,
+    protocol: seen.protocol,
+  };
 }
 
 /** The same ends with the roles of sender and receiver exchanged. */
@@ -32,8 +51,8 @@ export function reversed(ends: Ends): Ends {
   return {
     source: ends.destination,
     destination: ends.source,
-    sourceIdentity: ends.destinationIdentity,
-    destinationIdentity: ends.sourceIdentity,
+    sourceName: ends.destinationName,
+    destinationName: ends.sourceName,
     sourcePort: ends.destinationPort,
     destinationPort: ends.sourcePort,
     protocol: ends.protocol,
@@ -60,8 +79,8 @@ export function baseFlow(
       ipVersion: familyOf(ends.source) === 4 ? 'IPv4' : 'IPv6',
     },
     ...(l4 ? { l4 } : {}),
-    source: names.endpoint(ends.source, ends.sourceIdentity),
-    destination: names.endpoint(ends.destination, ends.destinationIdentity),
+    source: ends.sourceName,
+    destination: ends.destinationName,
     ...(sourceService ? { source_service: sourceService } : {}),
     ...(destinationService ? { destination_service: destinationService } : {}),
     Summary: summary,

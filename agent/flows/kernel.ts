@@ -16,7 +16,7 @@ import {
   POLICY_EGRESS,
 } from '#bpf/abi.ts';
 import { EVENT, type Flow, TRACE_POINTS, type TracePoint, type Verdict } from '#observe/flow/model.ts';
-import { baseFlow, type Ends, type FlowContext, PROTOCOL, reversed } from './base.ts';
+import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
 
 /** Reasons that are a policy's verdict, so that the drop has a policy-verdict flow as well. */
 const POLICY_DROPS: ReadonlySet<number> = new Set([DROP_POLICY_DENIED, DROP_POLICY_DENY]);
@@ -39,7 +39,7 @@ export function kernelFlows(event: FlowEvent, context: FlowContext): Flow[] {
     case FLOW_NEW:
     case FLOW_CHANGED: {
       const verdicts = verdictFlows(event, context, timeNs);
-      return isDenied(event) ? verdicts : [...verdicts, traceFlow(event, context, timeNs)];
+      return isStopped(event) ? verdicts : [...verdicts, traceFlow(event, context, timeNs)];
     }
     case FLOW_CLOSED:
       return event.protocol === PROTOCOL.tcp ? [traceFlow(event, context, timeNs)] : [];
@@ -50,20 +50,11 @@ export function kernelFlows(event: FlowEvent, context: FlowContext): Flow[] {
   }
 }
 
-function isDenied(event: FlowEvent): boolean {
-  return event.egressAction === ACTION_DENY || event.ingressAction === ACTION_DENY;
-}
-
-function endsOf(event: FlowEvent): Ends {
-  return {
-    source: event.source,
-    destination: event.destination,
-    sourceIdentity: event.sourceIdentity,
-    destinationIdentity: event.destinationIdentity,
-    sourcePort: event.sourcePort,
-    destinationPort: event.destinationPort,
-    protocol: event.protocol,
-  };
+// A denied packet went nowhere, nor did one of a connection that must be made anew to go through the proxy: a drop event
+// tells of both.
+function isStopped({ egressAction, ingressAction, steered }: FlowEvent): boolean {
+  if (egressAction === ACTION_DENY || ingressAction === ACTION_DENY) return true;
+  return steered === 0 && (egressAction === ACTION_REDIRECT || ingressAction === ACTION_REDIRECT);
 }
 
 /** What one direction's policy said, as the kernel reported it. */
@@ -98,7 +89,7 @@ function verdictFlow(
   const policies = context.names.policies(side.cookie);
   const what = verdict === 'DROPPED' || verdict === 'AUDIT' ? 'denied' : 'allowed';
   return {
-    ...baseFlow(context, endsOf(event), { timeNs, tcpFlagsByte: event.tcpFlags }),
+    ...baseFlow(context, endsOf(event, context.names), { timeNs, tcpFlagsByte: event.tcpFlags }),
     verdict,
     ...(verdict === 'DROPPED' ? dropReason(event.reason || DROP_POLICY_DENIED) : {}),
     Type: 'L3_L4',
@@ -112,7 +103,8 @@ function verdictFlow(
 
 function traceFlow(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow {
   const isReply = event.isReply === 1;
-  const ends = isReply ? reversed(endsOf(event)) : endsOf(event);
+  const asSeen = endsOf(event, context.names);
+  const ends = isReply ? reversed(asSeen) : asSeen;
   const point = tracePoint(event, ends, context);
   const subType = TRACE_POINTS.find((p) => p.point === point)?.subType ?? 0;
   return {
@@ -120,11 +112,16 @@ function traceFlow(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
     verdict: 'FORWARDED',
     Type: 'L3_L4',
     event_type: { type: EVENT.trace, ...(subType ? { sub_type: subType } : {}) },
-    traffic_direction: context.names.isLocal(event.destination) ? 'INGRESS' : 'EGRESS',
+    traffic_direction: isIngress(event, context) ? 'INGRESS' : 'EGRESS',
     trace_observation_point: point,
     is_reply: { value: isReply },
     ...interfaceOf(event, context),
   };
+}
+
+// A steered connection counts for the side that wants the proxy, any other for the node's view of it.
+function isIngress(event: FlowEvent, { names }: FlowContext): boolean {
+  return event.steered === 1 ? event.ingressAction === ACTION_REDIRECT : names.isLocal(event.destination);
 }
 
 function tracePoint(event: FlowEvent, ends: Ends, { names }: FlowContext): TracePoint {
@@ -140,7 +137,7 @@ function dropFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
   const isPolicy = POLICY_DROPS.has(event.reason);
   const verdicts = isPolicy ? [verdictFlow(event, context, { direction, verdict: 'DROPPED', timeNs })] : [];
   // What is dropped at the receiver had passed the sender's policy.
-  if (isPolicy && direction === 'ingress' && event.egressAction !== ACTION_DENY) {
+  if (isPolicy && direction === 'ingress' && event.isReply === 0) {
     verdicts.unshift(...verdictFlows(event, context, timeNs).filter((flow) => flow.traffic_direction === 'EGRESS'));
   }
   // Before policy was asked nobody knows whether the packet was an answer.
@@ -148,7 +145,7 @@ function dropFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
   return [
     ...verdicts,
     {
-      ...baseFlow(context, endsOf(event), { timeNs, tcpFlagsByte: event.tcpFlags }),
+      ...baseFlow(context, endsOf(event, context.names), { timeNs, tcpFlagsByte: event.tcpFlags }),
       verdict: 'DROPPED',
       ...dropReason(event.reason),
       Type: 'L3_L4',

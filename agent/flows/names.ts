@@ -8,13 +8,15 @@ import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
 
 /** Names of endpoints that are gone, kept because their last events come after them. The oldest is forgotten first. */
 const DEPARTED_LIMIT = 1_024;
+/** Endpoints of flows that are kept ready; when it is full it starts anew. */
+const CACHE_LIMIT = 4_096;
 
 export interface Names {
   /** The endpoint row at an address, of now or the latest one that has gone. */
   endpointAt(address: Address): EndpointRow | undefined;
   /** Whether the address belongs to an endpoint of this node that exists now. */
   isLocal(address: Address): boolean;
-  /** The flow's endpoint for an address with the identity that the kernel saw. */
+  /** The flow's endpoint for an address with the identity that the kernel saw; 0: it had not looked yet. */
   endpoint(address: Address, identity: number): Endpoint;
   /** The service whose frontend this is. */
   service(address: Address, port: number, protocol: number): Flow['source_service'];
@@ -55,23 +57,38 @@ export function createNames(tables: Tables): Names {
     }),
   ];
 
+  const cache = new Map<string, Endpoint>();
+  for (const table of [endpoints, identities, enforcement] as const) {
+    stops.push((table as ReadonlyTable<unknown>).subscribe(() => cache.clear()));
+  }
+
   const endpointAt = (address: Address): EndpointRow | undefined => {
     const key = addressKey(address);
     return present.get(key) ?? departed.get(key);
+  };
+  const makeEndpoint = (address: Address, seenIdentity: number): Endpoint => {
+    const row = endpointAt(address);
+    const identity = seenIdentity || (row ? (enforcement.get(`${row.namespace}/${row.pod}`)?.identity ?? 0) : 0);
+    const labels = identities.get(String(identity))?.labels ?? reservedLabels(identity);
+    return {
+      ...(row ? { ID: row.id } : {}),
+      ...(identity ? { identity } : {}),
+      ...(row ? { namespace: row.namespace } : {}),
+      ...(labels.length > 0 ? { labels } : {}),
+      ...(row ? { pod_name: row.pod, workloads: [row.workload], cluster_name: 'default' } : {}),
+    };
   };
   return {
     endpointAt,
     isLocal: (address) => present.has(addressKey(address)),
     endpoint(address, identity) {
-      const row = endpointAt(address);
-      const labels = identities.get(String(identity))?.labels ?? reservedLabels(identity);
-      return {
-        ...(row ? { ID: row.id } : {}),
-        ...(identity ? { identity } : {}),
-        ...(row ? { namespace: row.namespace } : {}),
-        ...(labels.length > 0 ? { labels } : {}),
-        ...(row ? { pod_name: row.pod, workloads: [row.workload], cluster_name: 'default' } : {}),
-      };
+      const key = `${identity} ${addressKey(address)}`;
+      const known = cache.get(key);
+      if (known !== undefined) return known;
+      if (cache.size >= CACHE_LIMIT) cache.clear();
+      const made = makeEndpoint(address, identity);
+      cache.set(key, made);
+      return made;
     },
     service(address, port, protocol) {
       const name = frontends.get(frontendKey(address, port, protocol))?.name;

@@ -11,9 +11,11 @@ import { kernelFlows } from './kernel.ts';
 import { createNames } from './names.ts';
 import { proxyFlows } from './proxy.ts';
 
-/** What metrics want to know of flows as they pass. */
+/** What metrics want to know as it passes. */
 export interface FlowSink {
+  /** A flow of the kernel. */
   flow(flow: Flow): void;
+  /** A request, with its response if there was one. */
   record(record: AccessRecord): void;
   lost(source: LostSource, count: number): void;
 }
@@ -47,12 +49,29 @@ export function createFlowPipeline(options: {
   const context: FlowContext = { node: options.node, names, wallNs: options.clock ?? createBootClock() };
   const losses = new Map<LostSource, { count: number; shownMs: number }>();
 
-  const push = (flows: readonly Flow[]): void => {
-    for (const flow of flows) {
+  const kernelEvent = (event: FlowEvent): void => {
+    for (const flow of kernelFlows(event, context)) {
       ring.push({ kind: 'flow', flow });
       sink?.flow(flow);
     }
     if (losses.size > 0) showLosses();
+  };
+  const accessRecord = (record: AccessRecord): void => {
+    sink?.record(record);
+    const flows = proxyFlows(record, context);
+    let made: readonly Flow[] | undefined;
+    const at = (index: number): Flow => {
+      made ??= flows.make();
+      return made[index] as Flow;
+    };
+    for (let index = 0; index < flows.count; index++) {
+      ring.push({
+        kind: 'flow',
+        get flow() {
+          return at(index);
+        },
+      });
+    }
   };
   const showLosses = (): void => {
     const now = nowMs();
@@ -73,13 +92,11 @@ export function createFlowPipeline(options: {
   };
   return {
     ring,
-    kernelEvent: (event) => push(kernelFlows(event, context)),
+    kernelEvent,
     accessRecords(records, dropped) {
-      for (const record of records) {
-        sink?.record(record);
-        push(proxyFlows(record, context));
-      }
+      for (const record of records) accessRecord(record);
       lost('OBSERVER_EVENTS_QUEUE', dropped);
+      if (losses.size > 0) showLosses();
     },
     lost,
     close: () => names.close(),

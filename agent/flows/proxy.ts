@@ -3,7 +3,7 @@
 import type { Address } from '#common/ip.ts';
 import { EVENT, type Flow, type Http, type Verdict } from '#observe/flow/model.ts';
 import type { AccessRecord } from './access-record.ts';
-import { baseFlow, type Ends, type FlowContext, PROTOCOL, reversed } from './base.ts';
+import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
 import { policyOf } from './names.ts';
 
 /** What the proxy did with a request. */
@@ -20,8 +20,11 @@ const ACCESS_VERDICTS: Readonly<Record<string | number, AccessVerdict>> = {
   4: 'error',
 };
 
-// A request that the proxy let pass and the server failed is forwarded; one that never left the proxy is dropped.
-const FLOW_VERDICTS: Readonly<Record<AccessVerdict, Verdict>> = {
+/**
+ * Verdict of a request's flow: what the proxy let pass and the server failed is forwarded, what never left the proxy is
+ * dropped.
+ */
+export const FLOW_VERDICTS: Readonly<Record<AccessVerdict, Verdict>> = {
   forwarded: 'FORWARDED',
   denied: 'DROPPED',
   refused: 'DROPPED',
@@ -33,22 +36,47 @@ export function accessVerdict(record: AccessRecord): AccessVerdict | undefined {
   return ACCESS_VERDICTS[record.verdict];
 }
 
+/** Flows that are made when somebody reads them: most are overwritten unread. */
+export interface LazyFlows {
+  readonly count: number;
+  make(): Flow[];
+}
+
+const NONE: LazyFlows = { count: 0, make: () => [] };
+
 /**
  * The flows of one request: the request, and the response if there was one, be it the server's or the proxy's own (403
- * for a denied request). The response's sender is the server and its verdict FORWARDED.
+ * for a denied request). The response's sender is the server and its verdict FORWARDED. Names are looked up now, as they
+ * may change. A record without verdict or with broken addresses gives none.
  */
-export function proxyFlows(record: AccessRecord, context: FlowContext): Flow[] {
+export function proxyFlows(record: AccessRecord, context: FlowContext): LazyFlows {
   const verdict = accessVerdict(record);
-  if (verdict === undefined) return [];
-  const ends: Ends = {
-    source: record.source as Address,
-    destination: record.destination as Address,
+  if (verdict === undefined || record.source.length !== 16 || record.destination.length !== 16) return NONE;
+  const source = record.source as Address;
+  const destination = record.destination as Address;
+  const seen = {
+    source,
+    destination,
     sourceIdentity: record.sourceIdentity,
     destinationIdentity: record.destinationIdentity,
     sourcePort: record.sourcePort,
     destinationPort: record.destinationPort,
     protocol: PROTOCOL.tcp,
   };
+  const ends = endsOf(seen, context.names);
+  return {
+    count: record.status === 0 ? 1 : 2,
+    make: () => makeFlows({ record, verdict, ends, context }),
+  };
+}
+
+function makeFlows(request: {
+  readonly record: AccessRecord;
+  readonly verdict: AccessVerdict;
+  readonly ends: Ends;
+  readonly context: FlowContext;
+}): Flow[] {
+  const { record, verdict, ends, context } = request;
   const timeNs = BigInt(record.timeUnixNs);
   const latencyNs = BigInt(record.latencyNs);
   const http: Http = {
@@ -63,7 +91,7 @@ export function proxyFlows(record: AccessRecord, context: FlowContext): Flow[] {
     ...traceContext(record),
   } as const;
   const head = `${record.protocol || 'HTTP'} `;
-  const request: Flow = {
+  const asked: Flow = {
     ...baseFlow(context, ends, { timeNs, tcpFlagsByte: 0 }),
     ...common,
     verdict: FLOW_VERDICTS[verdict],
@@ -72,8 +100,8 @@ export function proxyFlows(record: AccessRecord, context: FlowContext): Flow[] {
     ...policiesOf(record, verdict),
     Summary: `${head}${http.method} ${http.url}`,
   };
-  if (record.status === 0) return [request];
-  const response: Flow = {
+  if (record.status === 0) return [asked];
+  const answered: Flow = {
     ...baseFlow(context, reversed(ends), { timeNs: timeNs + latencyNs, tcpFlagsByte: 0 }),
     ...common,
     verdict: 'FORWARDED',
@@ -82,7 +110,7 @@ export function proxyFlows(record: AccessRecord, context: FlowContext): Flow[] {
     is_reply: { value: true },
     Summary: `${head}${record.status} ${latencyNs / 1_000_000n}ms (${http.method} ${http.url})`,
   };
-  return [request, response];
+  return [asked, answered];
 }
 
 type PolicyFields = Pick<Flow, 'egress_allowed_by' | 'ingress_allowed_by' | 'egress_denied_by' | 'ingress_denied_by'>;

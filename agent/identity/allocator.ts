@@ -13,8 +13,8 @@ export interface AllocatorState {
 export interface Allocator<N extends number> {
   /** Takes a reference on the number of `key`, giving it one if it has none. Fails when all numbers are referred to. */
   acquire(key: string): Result<N, string>;
-  /** Gives one reference back. */
-  release(key: string): void;
+  /** Gives one reference back. Returns whether it was the last one. */
+  release(key: string): boolean;
   get(key: string): N | undefined;
   /** Remembered keys, referred to or not. */
   keys(): IterableIterator<string>;
@@ -94,10 +94,11 @@ export function createAllocator<N extends number>(
     release(key) {
       const entry = references.get(key);
       if (!entry || entry.count === 0) throw new Error(`Cannot release ${range.name} of "${key}": not in use`);
-      if (--entry.count > 0) return;
+      if (--entry.count > 0) return false;
       used--;
       idle.add(key);
       if (idle.size > MAX_IDLE) forgetOldest();
+      return true;
     },
     get: (key) => references.get(key)?.number,
     keys: () => references.keys(),

@@ -15,6 +15,8 @@ export interface AgentMetrics {
   /** Prometheus text of everything. */
   text(): Promise<string>;
   readonly contentType: string;
+  /** Names, types, labels and help of all metrics, for docs/metrics.md. */
+  readonly registry: Registry;
   /** Takes flows, access records and losses from the flow pipeline. */
   readonly flows: FlowSink;
   /** A policy object was accepted (`success`) or refused (`fail`), or taken away. */
@@ -85,6 +87,7 @@ export function createAgentMetrics(options: {
   return {
     text: () => registry.metrics(),
     contentType: registry.contentType,
+    registry,
     flows: createFlowMetrics(registry),
     policyChanged: (outcome) => policyChange.inc({ outcome }),
     policyImplemented: (source, seconds) => implementation.observe({ source }, seconds),
@@ -146,9 +149,10 @@ function registerDatapath(registry: Registry, providers: MetricsProviders): void
 
   const operations = { name: 'cilium_bpf_map_ops_total', help: 'Operations on eBPF maps.' };
   scraped(registry, { ...operations, labelNames: ['map_name', 'operation', 'outcome'] }, (set) => {
-    for (const { map, operation, success, failed } of providers.mapOperations()) {
-      set({ map_name: map, operation, outcome: 'success' }, success);
-      set({ map_name: map, operation, outcome: 'fail' }, failed);
+    for (const { name, updates, deletes, errors } of providers.maps()) {
+      set({ map_name: name, operation: 'update', outcome: 'success' }, updates);
+      set({ map_name: name, operation: 'delete', outcome: 'success' }, deletes);
+      set({ map_name: name, operation: 'write', outcome: 'fail' }, errors);
     }
   });
   const losses = { name: 'weir_kernel_losses_total', help: 'What the kernel programs lost for want of room.' };

@@ -1,7 +1,5 @@
 // Values that metrics read when they are scraped. The parts of the agent that know them implement this.
 
-import type { MapStatus } from '#api/node.ts';
-
 /** One entry of the counters map, summed over CPUs. */
 export interface PacketCounter {
   /** Drop reason; 0: forwarded. */
@@ -11,12 +9,15 @@ export interface PacketCounter {
   readonly bytes: number;
 }
 
-/** Successful and failed system calls on one map since the agent started. */
-export interface MapOperations {
-  readonly map: string;
-  readonly operation: 'update' | 'delete' | 'lookup' | 'dump';
-  readonly success: number;
-  readonly failed: number;
+/** A map and what was written to it since the agent started. agent/sync's map status rows are of this form. */
+export interface MapUse {
+  readonly name: string;
+  readonly entries: number;
+  readonly capacity: number;
+  readonly updates: number;
+  readonly deletes: number;
+  /** Writes that failed. */
+  readonly errors: number;
 }
 
 /** Something that the kernel programs lost for want of room, by the names of enum loss in bpf/lib/abi.h. */
@@ -30,8 +31,7 @@ export interface MetricsProviders {
   packetCounters(): readonly PacketCounter[];
   /** The losses map. */
   kernelLosses(): readonly KernelLoss[];
-  maps(): readonly MapStatus[];
-  mapOperations(): readonly MapOperations[];
+  maps(): readonly MapUse[];
   policyRevision(): number;
   /** Workers by state. */
   workers(): readonly { readonly state: string; readonly restarts: number }[];

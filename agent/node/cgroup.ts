@@ -54,7 +54,9 @@ export async function killCgroup(path: string): Promise<void> {
   const deadline = Date.now() + GONE_TIMEOUT_MS;
   for (let waitMs = 1; isPopulated(path); waitMs = Math.min(waitMs * 2, 50)) {
     if (Date.now() > deadline) {
-      throw new Error(`Cannot kill cgroup "${path}": still alive after ${GONE_TIMEOUT_MS} ms: ${cgroupProcesses(path)}`);
+      throw new Error(
+        `Cannot kill cgroup "${path}": still alive after ${GONE_TIMEOUT_MS} ms: ${cgroupProcesses(path)}`,
+      );
     }
     await sleep(waitMs);
   }

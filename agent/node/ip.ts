@@ -23,7 +23,13 @@ const MAX_OUTPUT_BYTES = 16 << 20;
  */
 export async function ip(commands: readonly string[], options: IpOptions & { json?: boolean } = {}): Promise<string> {
   if (commands.length === 0) return '';
-  const flags = [...(options.json ? ['-j', '-d'] : []), ...(options.family ? [`-${options.family}`] : []), ...(options.force ? ['-force'] : []), '-batch', '-'];
+  const flags = [
+    ...(options.json ? ['-j', '-d'] : []),
+    ...(options.family ? [`-${options.family}`] : []),
+    ...(options.force ? ['-force'] : []),
+    '-batch',
+    '-',
+  ];
   const start = (): ChildProcess => spawn('ip', flags, { stdio: ['pipe', 'pipe', 'pipe'] });
   const { code, stdout, stderr } = await finish(
     options.netns === undefined ? start() : inNetns(options.netns, start as never),

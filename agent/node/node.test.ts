@@ -145,9 +145,9 @@ async function describeNetwork(): Promise<typeof expectedNetwork> {
       .filter((rule) => rule.table === '100' || rule.priority === 100)
       .map((rule) => `${rule.priority} ${rule.fwmark} ${rule.table}`);
   const routes = async (family: 4 | 6): Promise<string[]> =>
-    (
-      await ipShow<{ type: string; dst: string; dev: string }>('route show table 100', { netns, family })
-    ).map((route) => `${route.type} ${route.dst} ${route.dev}`);
+    (await ipShow<{ type: string; dst: string; dev: string }>('route show table 100', { netns, family })).map(
+      (route) => `${route.type} ${route.dst} ${route.dev}`,
+    );
   return {
     addresses: (link?.addr_info ?? []).map((a) => `${a.local}/${a.prefixlen}`).sort(),
     rules4: await rules(4),

@@ -89,18 +89,14 @@ async function configure(layout: NodeLayout): Promise<void> {
     ],
     { netns },
   );
-  await Promise.all([
-    ip(ruleCommands(rules4), { netns, family: 4 }),
-    ip(ruleCommands(rules6), { netns, family: 6 }),
-  ]);
+  await Promise.all([ip(ruleCommands(rules4), { netns, family: 4 }), ip(ruleCommands(rules6), { netns, family: 6 })]);
 }
 
 /** What makes the steering rule the only one that leads to its table. A right one is never taken away for a moment. */
 function ruleCommands(rules: readonly Rule[]): string[] {
   const ours = rules.filter((rule) => rule.table === `${STEER_TABLE}` || rule.priority === STEER_PRIORITY);
   const right = ours.findIndex(
-    (rule) =>
-      rule.priority === STEER_PRIORITY && Number(rule.fwmark) === STEER_MARK && rule.table === `${STEER_TABLE}`,
+    (rule) => rule.priority === STEER_PRIORITY && Number(rule.fwmark) === STEER_MARK && rule.table === `${STEER_TABLE}`,
   );
   const wrong = ours.filter((_, i) => i !== right);
   return [

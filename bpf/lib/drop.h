@@ -43,7 +43,7 @@
 	X(224, DROP_FRAGMENT_OVERLAP, "Fragment overlaps transport header", INVALID_PACKET_DROPPED,                    \
 	  "a later fragment would rewrite the header that was judged")                                                 \
 	X(225, DROP_NOT_STEERED, "No steered connection", SOCKET_LOOKUP_FAILED,                                        \
-	  "a packet with the proxy's mark belongs to no connection that was given to it")                              \
+	  "the proxy has no socket for the packet (answered by RST), or sent one that is not its own")                              \
 	X(226, DROP_CUT, "Connection reset to enter proxy", POLICY_DENIED,                                             \
 	  "an L7 rule now applies to a connection that would bypass the proxy")                                        \
 	X(227, DROP_CANNOT_STEER, "Proxy not reachable from here", PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL,       \

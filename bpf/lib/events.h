@@ -67,12 +67,11 @@ OUTLINE void emit_flow(const struct hook *h, const struct ct_entry *e, __u8 kind
 INLINE bool within_budget(const struct hook *h, __u32 reason, __u32 limit)
 {
 	struct drop_budget *budget = bpf_map_lookup_elem(&drop_budgets, &reason);
-	__u32 second = now_seconds();
 
 	if (!budget)
 		return false;
-	if (budget->second != second) {
-		budget->second = second;
+	if (budget->second != h->now) {
+		budget->second = h->now;
 		budget->sent = 0;
 	}
 	if (budget->sent >= limit) {

@@ -12,6 +12,9 @@ enum origin {
 	ORIGIN_NETWORK, /* forwarded by the node's stack */
 };
 
+/* What a step returns besides 0 and drop reasons. */
+enum step { IS_ARP = -1, IS_STATELESS = -2, NOT_RELATED = -3 };
+
 struct hook {
 	struct __sk_buff *skb;
 	const struct endpoint *endpoint; /* behind the interface of the hook */
@@ -26,7 +29,8 @@ struct hook {
 	__u8 origin; /* enum origin */
 	__u8 source_is_a;
 	__u8 is_reply;
-	__u8 pad[3];
+	__u8 unverified; /* the source is not the pod's address: only link messages may have that */
+	__u8 pad[2];
 };
 
 INLINE __u32 now_seconds(void)
@@ -43,6 +47,7 @@ INLINE bool start_hook(struct hook *h, struct __sk_buff *skb, enum policy_dir di
 	h->direction = direction;
 	h->drop_direction = direction;
 	h->packet.length = skb->len;
+	h->now = now_seconds();
 	h->config = bpf_map_lookup_elem(&node_config, &zero);
 	h->endpoint = bpf_map_lookup_elem(&endpoints, &ifindex);
 	if (!h->config || !h->endpoint)

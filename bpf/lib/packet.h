@@ -4,8 +4,6 @@
 #include "bpf.h"
 #include "abi.h"
 #include "drop.h"
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -17,6 +15,23 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+
+/* linux/icmp.h needs libc's headers for this target, so: RFC 792 and RFC 4443. */
+struct icmp_message {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be16 id; /* echo only */
+	__be16 sequence;
+};
+#define ICMP_ECHOREPLY 0
+#define ICMP_DEST_UNREACH 3
+#define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+#define ICMPV6_FIRST_INFORMATIONAL 128 /* below: errors */
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
 
 #define IPV4_L4 (ETH_HLEN + sizeof(struct iphdr)) /* options are refused */
 #define IPV6_L4 (ETH_HLEN + sizeof(struct ipv6hdr))

@@ -12,7 +12,9 @@
 
 struct party {
 	__u32 identity;
-	__u32 local; /* an endpoint of this node: its policy is asked */
+	__u8 local; /* an endpoint of this node: its policy is asked */
+	__u8 node; /* an address of the node itself */
+	__u16 pad;
 };
 
 /* What one question to the policy needs. */
@@ -36,12 +38,12 @@ OUTLINE int resolve(const struct addr *ip, struct party *out)
 	const struct identity_value *known;
 	struct identity_key key;
 
+	out->local = !!endpoint;
+	out->node = 0;
 	if (endpoint) {
 		out->identity = endpoint->identity;
-		out->local = 1;
 		return 0;
 	}
-	out->local = 0;
 	key.prefixlen = ADDR_BITS;
 	key.ip = *ip;
 	known = bpf_map_lookup_elem(&identities, &key);
@@ -50,6 +52,7 @@ OUTLINE int resolve(const struct addr *ip, struct party *out)
 		return 0;
 	}
 	out->identity = known->identity;
+	out->node = !!(known->flags & ADDR_NODE);
 	return known->flags & ADDR_MANAGED ? DROP_ENDPOINT_NOT_READY : 0;
 }
 
@@ -165,8 +168,8 @@ INLINE void ask_ingress(struct ct_entry *e, struct question *q)
 
 /*
  * Decides the connection h->key from scratch and writes identities, actions and revision to `e`, whose CT_INITIATOR_A
- * and source_identity say who began it: the node itself (IDENTITY_HOST) is known by where its packets come from, not by
- * their address. Returns 0 or a drop reason.
+ * says who began it. IDENTITY_HOST in its source_identity says that it was a socket of the node: that is known by where
+ * the packet came from, for the node may use addresses that no map holds. Returns 0 or a drop reason.
  */
 OUTLINE int decide(struct hook *h, struct ct_entry *e)
 {
@@ -185,7 +188,7 @@ OUTLINE int decide(struct hook *h, struct ct_entry *e)
 	reason = resolve(initiator_is_a ? &h->key.ip_a : &h->key.ip_b, &initiator);
 	if (reason)
 		return reason;
-	e->source_identity = from_host && !initiator.local ? IDENTITY_HOST : initiator.identity;
+	e->source_identity = from_host && !initiator.local && !initiator.node ? IDENTITY_HOST : initiator.identity;
 	reason = resolve(initiator_is_a ? &h->key.ip_b : &h->key.ip_a, &responder);
 	e->destination_identity = responder.identity;
 	if (reason)

@@ -102,6 +102,18 @@ INLINE int steer(struct hook *h, __u32 slot)
 	return reset_sender(h);
 }
 
+/* The connection was ended from here: forgotten soon, reported once. */
+INLINE void end_connection(struct hook *h)
+{
+	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &h->key);
+
+	if (!entry)
+		return;
+	entry->expires = h->now + CT_TCP_CLOSING;
+	if (!(__sync_fetch_and_or(&entry->flags, CT_RESET | CT_CLOSED) & CT_CLOSED))
+		emit_flow(h, entry, FLOW_CLOSED);
+}
+
 /*
  * The connection runs without the proxy and may not any more. Its sender gets a RST on its own interface; what reaches the
  * receiver in place of the packet is a RST too. Either side that does not believe it (wrong sequence number) is reset by
@@ -110,10 +122,12 @@ INLINE int steer(struct hook *h, __u32 slot)
 OUTLINE int cut_connection(struct hook *h)
 {
 	struct segment s;
-	int action = drop(h, DROP_CUT);
+	int action;
 
 	if ((h->packet.tcp_flags & TCP_RST) && !h->packet.fragment)
 		return deliver(h);
+	action = drop(h, DROP_CUT);
+	end_connection(h);
 	if (!read_segment(h, &s) || !make_reset(h, &s, RESET_SENDER, h->endpoint))
 		return action;
 	bpf_clone_redirect(h->skb, h->skb->ifindex, 0);

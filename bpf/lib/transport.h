@@ -112,7 +112,7 @@ INLINE void remember_fragment(const struct packet *p)
 
 INLINE int parse_icmp(struct __sk_buff *skb, struct packet *p)
 {
-	struct icmphdr icmp;
+	struct icmp_message icmp;
 
 	if (bpf_skb_load_bytes(skb, p->l4_offset, &icmp, sizeof(icmp)))
 		return DROP_TRUNCATED;
@@ -120,7 +120,7 @@ INLINE int parse_icmp(struct __sk_buff *skb, struct packet *p)
 	p->kind = PACKET_STATELESS;
 	if (icmp.type == ICMP_ECHO || icmp.type == ICMP_ECHOREPLY) {
 		p->kind = PACKET_FLOW;
-		*(icmp.type == ICMP_ECHO ? &p->source_port : &p->destination_port) = icmp.un.echo.id;
+		*(icmp.type == ICMP_ECHO ? &p->source_port : &p->destination_port) = icmp.id;
 	} else if (icmp.type == ICMP_DEST_UNREACH || icmp.type == ICMP_TIME_EXCEEDED || icmp.type == ICMP_PARAMETERPROB) {
 		p->kind = PACKET_ICMP_ERROR;
 	}
@@ -129,18 +129,18 @@ INLINE int parse_icmp(struct __sk_buff *skb, struct packet *p)
 
 INLINE int parse_icmpv6(struct __sk_buff *skb, struct packet *p)
 {
-	struct icmp6hdr icmp;
+	struct icmp_message icmp;
 
 	if (bpf_skb_load_bytes(skb, p->l4_offset, &icmp, sizeof(icmp)))
 		return DROP_TRUNCATED;
-	p->icmp_type = icmp.icmp6_type;
+	p->icmp_type = icmp.type;
 	p->kind = PACKET_STATELESS;
-	if (icmp.icmp6_type == ICMPV6_ECHO_REQUEST || icmp.icmp6_type == ICMPV6_ECHO_REPLY) {
+	if (icmp.type == ICMPV6_ECHO_REQUEST || icmp.type == ICMPV6_ECHO_REPLY) {
 		p->kind = PACKET_FLOW;
-		*(icmp.icmp6_type == ICMPV6_ECHO_REQUEST ? &p->source_port : &p->destination_port) = icmp.icmp6_identifier;
-	} else if (icmp.icmp6_type < 128) {
+		*(icmp.type == ICMPV6_ECHO_REQUEST ? &p->source_port : &p->destination_port) = icmp.id;
+	} else if (icmp.type < ICMPV6_FIRST_INFORMATIONAL) {
 		p->kind = PACKET_ICMP_ERROR;
-	} else if ((icmp.icmp6_type >= MLD_QUERY && icmp.icmp6_type <= ND_REDIRECT) || icmp.icmp6_type == MLD2_REPORT) {
+	} else if ((icmp.type >= MLD_QUERY && icmp.type <= ND_REDIRECT) || icmp.type == MLD2_REPORT) {
 		p->kind = PACKET_LINK;
 	}
 	return 0;

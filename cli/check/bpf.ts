@@ -8,10 +8,9 @@ const PROGRAM_TYPES = { sched_cls: 3, cgroup_sock_addr: 18 } as const;
 type ProgramType = keyof typeof PROGRAM_TYPES;
 
 /** Numbers of enum bpf_map_type. */
-const MAP_TYPES = {
+export const MAP_TYPES = {
   hash: 1,
   array: 2,
-  percpu_hash: 5,
   percpu_array: 6,
   lru_hash: 9,
   lpm_trie: 11,
@@ -24,20 +23,27 @@ export const HELPERS: Readonly<Record<ProgramType, Readonly<Record<string, numbe
   sched_cls: {
     map_lookup_elem: 1,
     map_update_elem: 2,
-    map_delete_elem: 3,
     skb_store_bytes: 9,
-    redirect: 23,
-    get_hash_recalc: 34,
-    skb_pull_data: 39,
+    clone_redirect: 13,
     skb_load_bytes: 26,
+    csum_diff: 28,
+    skb_change_tail: 38,
+    skb_pull_data: 39,
     sk_release: 86,
     skc_lookup_tcp: 99,
     sk_assign: 124,
     ktime_get_boot_ns: 125,
-    ringbuf_output: 130,
+    ringbuf_reserve: 131,
+    ringbuf_submit: 132,
     redirect_peer: 155,
   },
-  cgroup_sock_addr: { map_lookup_elem: 1, map_update_elem: 2, get_prandom_u32: 7, get_socket_cookie: 46 },
+  cgroup_sock_addr: {
+    map_lookup_elem: 1,
+    map_update_elem: 2,
+    get_prandom_u32: 7,
+    get_socket_cookie: 46,
+    set_retval: 187,
+  },
 };
 
 const REMEDY = 'boot a kernel from 6.1 on with the usual BPF options (Debian kernels have them)';

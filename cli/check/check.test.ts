@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { bpfFindings, HELPERS } from './bpf.ts';
+import { bpfFindings, HELPERS, MAP_TYPES } from './bpf.ts';
 import { formatFindings } from './command.ts';
 import { needed } from './finding.ts';
 import { type BpfProbe, createBpfProbe } from './probe.ts';
@@ -97,4 +97,17 @@ test('parsePackages reads the table of this checkout', () => {
   const lines = parsePackages(readFileSync(join(TOP, 'tools/debian-packages.txt'), 'utf8'));
   assert.ok(lines.some((line) => line.package === 'clang' && line.probe === 'clang' && line.need === 'run'));
   assert.deepEqual(new Set(lines.map(({ need }) => need)), new Set(['npm', 'node', 'run', 'test', 'bench']));
+});
+
+test('the helpers and map types asked for are those that the kernel programs use', () => {
+  const sources = globSync(['bpf/*.bpf.c', 'bpf/lib/*.h'], { cwd: TOP });
+  const text = sources.map((file) => readFileSync(join(TOP, file), 'utf8')).join('\n');
+  const called = [...text.matchAll(/\bbpf_(\w+)\(/g)].map(([, name = '']) => name);
+  const helpers = called.filter((name) => !/^(?:hton|ntoh|be\d|cpu_to|core_)/.test(name)); // not byte order and CO-RE
+  assert.deepEqual(
+    [...new Set(Object.values(HELPERS).flatMap((byName) => Object.keys(byName)))].sort(),
+    [...new Set(helpers)].sort(),
+  );
+  const types = [...text.matchAll(/\bBPF_MAP_TYPE_(\w+)/g)].map(([, name = '']) => name.toLowerCase());
+  assert.deepEqual(Object.keys(MAP_TYPES).sort(), [...new Set(types)].sort());
 });

@@ -28,10 +28,9 @@ export function registerExec(program: Command): void {
     .description('run a command inside a pod, with this terminal or pipe; ends with its exit code')
     .usage('[options] <pod> -- <command> [args...]')
     .argument('<pod>', 'name, or namespace/name')
-    .argument('<command...>', 'what to run')
+    .argument('<command...>', 'what to run, after "--" if it has options of its own')
     .option('-n, --namespace <name>', "the pod's namespace", 'default')
     .option('-c, --container <name>', 'container; otherwise the first', '')
-    .passThroughOptions()
     .action(async (pod: string, command: readonly string[], options: ExecOptions) => {
       const name = parsePodName(pod, options.namespace);
       const handle = await withNode(options, (node) => node.pod({ ...name, container: options.container }));

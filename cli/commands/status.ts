@@ -65,7 +65,7 @@ export function renderStatus(status: NodeStatus): string {
   ].join('\n');
   const parts = [`${head}\n`, section(['component', 'state', 'message'], status.components)];
   parts.push(section(['worker', 'state', 'pid', 'version', 'restarts'], workerRows(status)));
-  parts.push(section(['map', 'entries', 'capacity', 'use', 'errors'], mapRows(status)));
+  parts.push(section(['map', 'entries', 'capacity', 'use', 'errors', 'lastError'], mapRows(status)));
   parts.push(section(['location', 'object', 'field', 'reason'], problemRows(status)));
   return parts.filter((part) => part !== '').join('\n');
 }

@@ -1,6 +1,7 @@
 // `weir dev`: the commands of those who work on Weir.
 
 import type { Command } from 'commander';
+import { untilInterrupted } from '../output.ts';
 
 /** Adds `dev check|test|bench|generate` to the CLI. What each needs is loaded when it runs. */
 export function registerDev(program: Command): void {
@@ -52,10 +53,4 @@ async function runScript(args: readonly string[]): Promise<void> {
   const [code] = (await once(child, 'exit')) as [number | null];
   process.off('SIGINT', ignore);
   process.exitCode = code ?? 1;
-}
-
-function untilInterrupted(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
-  return controller.signal;
 }

@@ -54,26 +54,30 @@ export interface FilterBuilder {
   build(): Result<{ readonly whitelist: FlowFilter[]; readonly blacklist: FlowFilter[] }, string>;
 }
 
-/** A filter and its twin for "to or from": flags without direction set the source's field in one, the other's in both. */
-interface Pair {
-  readonly from: Writable;
-  readonly to: Writable;
+/** One value of a filter field. "*" in `field` stands for the side: `side`, or either. */
+interface Term {
+  readonly field: string;
+  readonly value: unknown;
+  readonly side?: Side;
 }
-type Writable = Record<string, unknown[]>;
+type Side = 'source' | 'destination';
+type Filter = Readonly<Record<string, readonly unknown[]>>;
 
-/** Reads flags in the order in which they were written. */
+/**
+ * Reads flags in the order in which they were written. All flags must hold, of one flag several times any: so a flag
+ * for either side doubles the filters, one for each side. Each excluded flag is a filter of its own.
+ */
 export function createFilterBuilder(): FilterBuilder {
-  const pairs: { white?: Pair; black?: Pair } = {};
+  const wanted: Term[] = [];
+  const excluded: Term[] = [];
   let negated = false;
   return {
     add(flag, value) {
       const read = READERS[flag] ?? ((text: string) => ok({ field: flag.replaceAll('-', '_'), value: text }));
-      const field = read(value);
-      if (!field.ok) return err(`Cannot filter by --${flag} "${value}": ${field.error}`);
-      const list = negated ? 'black' : 'white';
+      const term = read(value);
+      if (!term.ok) return err(`Cannot filter by --${flag} "${value}": ${term.error}`);
+      (negated ? excluded : wanted).push(term.value);
       negated = false;
-      pairs[list] ??= { from: {}, to: {} };
-      place(pairs[list], field.value);
       return ok(undefined);
     },
     negate() {
@@ -83,48 +87,65 @@ export function createFilterBuilder(): FilterBuilder {
     },
     build() {
       if (negated) return err('Cannot end with --not: it needs a filter after it');
-      return ok({ whitelist: filtersOf(pairs.white), blacklist: filtersOf(pairs.black) });
+      const whitelist = wanted.length === 0 ? ok([]) : filtersOf(wanted);
+      if (!whitelist.ok) return whitelist;
+      const blacklist = excluded
+        .map((term) => filtersOf([term]))
+        .flatMap((filters) => (filters.ok ? filters.value : []));
+      return ok({ whitelist: whitelist.value, blacklist });
     },
   };
 }
 
-/** "*" in `field` stands for the side: `side`, or either. */
-interface Field {
-  readonly field: string;
-  readonly value: unknown;
-  readonly side?: 'source' | 'destination';
+function filtersOf(terms: readonly Term[]): Result<FlowFilter[], string> {
+  const groups = Map.groupBy(withNamespaces(terms), (term) => `${term.field} ${term.side ?? ''}`);
+  let filters: Filter[] = [{}];
+  for (const group of groups.values()) {
+    const { field, side } = group[0] as Term;
+    // One field of a filter cannot say that two things hold at once.
+    if (side !== undefined && groups.has(`${field} `)) {
+      const name = field.replace('*_', '');
+      return err(`Cannot filter by ${name} on either side and on the ${side}'s: choose one`);
+    }
+    const values = group.map((term) => term.value);
+    const sides: readonly Side[] = side ? [side] : field.startsWith('*') ? ['source', 'destination'] : ['source'];
+    filters = sides.flatMap((each) => filters.map((filter) => ({ ...filter, [field.replace('*', each)]: values })));
+  }
+  return ok(filters as FlowFilter[]);
 }
 
-function place({ from, to }: Pair, { field, value, side }: Field): void {
-  const put = (filter: Writable, name: string): void => {
-    filter[name] = [...(filter[name] ?? []), value];
-  };
-  put(from, field.replace('*', side ?? 'source'));
-  put(to, field.replace('*', side ?? 'destination'));
+/** A namespace completes the names of pods and services of its side; where there are none it is a filter of its own. */
+function withNamespaces(terms: readonly Term[]): Term[] {
+  const rest = terms.filter(({ field }) => field !== NAMESPACE);
+  const used = new Set<Term>();
+  const completed = rest.flatMap((term) => {
+    if ((term.field !== '*_pod' && term.field !== '*_service') || String(term.value).includes('/')) return [term];
+    const own = terms.filter(({ field, side }) => field === NAMESPACE && (side === undefined || side === term.side));
+    for (const namespace of own) used.add(namespace);
+    return own.length === 0 ? [term] : own.map(({ value }) => ({ ...term, value: `${value}/${term.value}` }));
+  });
+  const alone = terms.filter((term) => term.field === NAMESPACE && !used.has(term));
+  return [...completed, ...alone.map((term) => ({ ...term, field: '*_pod', value: `${term.value}/` }))];
 }
 
-function filtersOf(pair: Pair | undefined): FlowFilter[] {
-  if (pair === undefined) return [];
-  const same = JSON.stringify(pair.from) === JSON.stringify(pair.to);
-  return (same ? [pair.from] : [pair.from, pair.to]) as FlowFilter[];
+const NAMESPACE = '*_namespace';
+
+type Reader = (value: string) => Result<Term, string>;
+
+/** Readers of --name, --from-name and --to-name. */
+const sided = (name: string, read: Reader): [string, Reader][] => [
+  [name, read],
+  [`from-${name}`, (value) => onSide(read(value), 'source')],
+  [`to-${name}`, (value) => onSide(read(value), 'destination')],
+];
+
+function onSide(term: Result<Term, string>, side: Side): Result<Term, string> {
+  return term.ok ? ok({ ...term.value, side }) : term;
 }
-
-type Reader = (value: string) => Result<Field, string>;
-
-const sided = (name: string, read: (value: string) => Result<{ field: string; value: unknown }, string>) =>
-  Object.entries({ [name]: undefined, [`from-${name}`]: 'source', [`to-${name}`]: 'destination' } as const).map(
-    ([flag, side]): [string, Reader] => [
-      flag,
-      (value) => {
-        const field = read(value);
-        return field.ok ? ok(side ? { ...field.value, side } : field.value) : field;
-      },
-    ],
-  );
 
 const READERS: Readonly<Record<string, Reader>> = Object.fromEntries<Reader>([
   ...sided('pod', (value) => ok({ field: '*_pod', value })),
-  ...sided('namespace', (value) => ok({ field: '*_pod', value: `${value}/` })),
+  ...sided('namespace', (value) => ok({ field: NAMESPACE, value })),
   ...sided('service', (value) => ok({ field: '*_service', value })),
   ...sided('label', (value) => ok({ field: '*_label', value })),
   ...sided('identity', readIdentity),
@@ -151,29 +172,29 @@ const TYPES: Readonly<Record<string, number>> = {
   l7: EVENT.accessLog,
 };
 
-function oneOf(field: string, value: string, values: readonly string[]): Result<Field, string> {
+function oneOf(field: string, value: string, values: readonly string[]): Result<Term, string> {
   return values.includes(value) ? ok({ field, value }) : err(`not one of ${values.join(', ')}`);
 }
 
-function readIdentity(value: string): Result<Field, string> {
+function readIdentity(value: string): Result<Term, string> {
   const named = IDENTITIES.indexOf(value.replace(/^reserved:/, ''));
   if (named >= 0) return ok({ field: '*_identity', value: named });
   return /^\d{1,10}$/.test(value) ? ok({ field: '*_identity', value: Number(value) }) : err('not an identity');
 }
 
-function readWorkload(value: string): Result<Field, string> {
+function readWorkload(value: string): Result<Term, string> {
   const [first = '', second] = value.split('/');
   return ok({ field: '*_workload', value: second === undefined ? { name: first } : { kind: first, name: second } });
 }
 
-function readTcpFlags(value: string): Result<Field, string> {
+function readTcpFlags(value: string): Result<Term, string> {
   const flags = value.toUpperCase().split(',');
   const wrong = flags.find((flag) => !FLAGS.includes(flag));
   if (wrong !== undefined) return err(`"${wrong}" is not one of ${FLAGS.join(', ')}`);
   return ok({ field: 'tcp_flags', value: Object.fromEntries(flags.map((flag) => [flag, true])) });
 }
 
-function readType(value: string): Result<Field, string> {
+function readType(value: string): Result<Term, string> {
   const [name = '', sub] = value.toLowerCase().split(':');
   const type = TYPES[name];
   if (type === undefined) return err(`not one of ${Object.keys(TYPES).join(', ')}`);

@@ -102,6 +102,13 @@ export const recvAt = bind_<(fd: Fd, address: number, sizeBytes: number, flags: 
 export const sendAt = bind_<(fd: Fd, address: number, sizeBytes: number, flags: number) => number>(
   'int send(int, int64_t, int, int)',
 );
+export const sendto = bind_<
+  (fd: Fd, buffer: Bytes, sizeBytes: number, flags: number, sockaddr: Bytes, length: number) => number
+>('int sendto(int, void *, int, int, void *, int)');
+/** `length` as in accept4. */
+export const recvfrom = bind_<
+  (fd: Fd, buffer: Bytes, sizeBytes: number, flags: number, sockaddr: Bytes, length: Bytes) => number
+>('int recvfrom(int, void *, int, int, void *, void *)');
 export const shutdown = bind_<(fd: Fd, how: number) => number>('int shutdown(int, int)');
 export const close = bind_<(fd: Fd) => number>('int close(int)');
 
@@ -165,6 +172,7 @@ export function mapShared(options: { fd: Fd; sizeBytes: number; protection: numb
 
 /** Where `buffer` starts in memory. Valid while the caller keeps `buffer`; it must not be resized or transferred. */
 export function addressOf(buffer: Bytes): number {
+  void buffer.buffer; // a short array lives in the moving heap until its ArrayBuffer is asked for
   return Number(koffi.address(buffer));
 }
 

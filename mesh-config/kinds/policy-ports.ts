@@ -1,6 +1,7 @@
 // toPorts of a policy: ports, protocols, and the HTTP rules on them.
 
-import { checkPattern } from '../match/program.ts';
+import { canBeginWith } from '../match/nfa.ts';
+import { compilePattern, literalOf } from '../match/program.ts';
 import type { HttpRule, PortMatch, PortRule } from '../model.ts';
 import { portName } from '../schema/names.ts';
 import { type Report, show } from '../schema/report.ts';
@@ -71,13 +72,16 @@ function checkL7Port(match: PortMatch, place: Place): void {
 function lowerHttp(written: WrittenHttpRule, place: Place): HttpRule {
   const { method = '', path = '', host = '', headers = [] } = written;
   for (const [field, text] of Object.entries({ method, path, host })) {
-    const checked = checkPattern(text);
-    if (!checked.ok) {
-      place.report.problem([...place.path, field], `${show(text)} is no RE2 regular expression: ${checked.error}`);
+    if (text === '') continue;
+    const compiled = compilePattern(text);
+    const at = [...place.path, field];
+    if (!compiled.ok) {
+      place.report.problem(at, `${show(text)} is no RE2 regular expression: ${compiled.error}`);
+    } else if (field === 'path' && !canBeginWith(compiled.value, '/')) {
+      place.report.warn(at, `${show(text)} matches no path that begins with "/"`);
+    } else if (field === 'method' && /[a-z]/.test(literalOf(compiled.value) ?? '')) {
+      place.report.warn(at, `${show(text)} is not the usual method: methods are compared with their case`);
     }
-  }
-  if (path !== '' && !/^[\^(]*[/.*\\[]/.test(path)) {
-    place.report.warn([...place.path, 'path'], `${show(path)} matches no path, because a path begins with "/"`);
   }
   return {
     method,

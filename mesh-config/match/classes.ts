@@ -70,9 +70,7 @@ export function classify(
   if (asserts.assertsWords) refine((byte) => /\w/.test(String.fromCharCode(byte)));
   const representatives: number[] = [];
   for (let byte = ASCII_LIMIT - 1; byte >= 0; byte--) representatives[map[byte] ?? 0] = byte;
-  const ofSet = sets.all.map((set) =>
-    representatives.flatMap((byte, column) => (set[byte] === 1 ? [column] : [])),
-  );
+  const ofSet = sets.all.map((set) => representatives.flatMap((byte, column) => (set[byte] === 1 ? [column] : [])));
   map.fill(count, ASCII_LIMIT);
   return { map, count: count + 1, escape: count, representatives, ofSet };
 }

@@ -5,7 +5,6 @@ import { createDfa, type Dfa, type DfaLimits, type DfaTable, UNKNOWN_RESULT } fr
 import { createLiteralTable } from './literals.ts';
 import { joinPrograms } from './nfa.ts';
 import { compilePattern, literalOf, type Program } from './program.ts';
-import { simulate } from './simulate.ts';
 
 /** Instructions of all expressions of one field; past it a rule set is refused. */
 const MAX_FIELD_INSTRUCTIONS = 4 << 20;
@@ -17,20 +16,22 @@ export interface FieldStats {
   readonly complete: boolean;
   /** Table look-ups so far. */
   readonly steps: number;
-  /** Texts that had to be simulated so far. */
+  /** How often the table was full and begun anew. */
+  readonly resets: number;
+  /** Texts that the table could not decide so far. */
   readonly simulations: number;
 }
 
 export interface FieldMatcher {
   /**
    * Number of the set of patterns that match the whole of `buffer` from `start` to `end`; 0: none; UNKNOWN_RESULT: ask
-   * `simulate`. The same set may have several numbers.
+   * `resume`. The same set may have several numbers.
    */
   run(buffer: Uint8Array, start: number, end: number): number;
   /** Patterns of a set, ascending. */
   setOf(number: number): Int32Array;
-  /** The set itself, for what `run` does not know. */
-  simulate(buffer: Uint8Array, start: number, end: number): Int32Array;
+  /** After `run` has returned UNKNOWN_RESULT for the same text: the set itself. Slower, and allocates. */
+  resume(buffer: Uint8Array, end: number): Int32Array;
   stats(): FieldStats;
   /** The automaton of the patterns that are not literals; undefined while it is not complete. */
   table(): DfaTable | undefined;
@@ -43,6 +44,11 @@ export function compileField(patterns: readonly string[], limits?: DfaLimits): R
   const patternOf: number[] = [];
   let instructions = 0;
   for (const [pattern, text] of patterns.entries()) {
+    // Without a metacharacter a pattern is its own literal; thousands of them need not be compiled to see that.
+    if (!/[\\.+*?()|[\]{}^$]/.test(text) && text.isWellFormed()) {
+      literals.push({ bytes: new TextEncoder().encode(text), pattern });
+      continue;
+    }
     const compiled = compilePattern(text);
     if (!compiled.ok) return { ok: false, error: `${JSON.stringify(text)}: ${compiled.error}` };
     const literal = literalOf(compiled.value);
@@ -64,13 +70,12 @@ function assemble(
   patternOf: Int32Array,
   limits: DfaLimits | undefined,
 ): FieldMatcher {
-  const nfa = joinPrograms(programs);
-  const dfa: Dfa | undefined = programs.length > 0 ? createDfa(nfa, limits) : undefined;
+  const dfa: Dfa | undefined = programs.length > 0 ? createDfa(joinPrograms(programs), limits) : undefined;
   const toPatterns = (expressions: Int32Array): Int32Array => expressions.map((e) => patternOf[e] ?? 0);
   const expressionsOf = (bytes: Uint8Array): Int32Array => {
     if (!dfa) return new Int32Array(0);
     const set = dfa.run(bytes, 0, bytes.length);
-    return set === UNKNOWN_RESULT ? simulate(nfa, bytes, { start: 0, end: bytes.length }) : dfa.setOf(set);
+    return set === UNKNOWN_RESULT ? dfa.resume(bytes, bytes.length) : dfa.setOf(set);
   };
 
   // Different patterns may be the same literal: "/a" and "^/a$". One entry stands for all of them, and for the
@@ -100,11 +105,9 @@ function assemble(
       if (number % 2 === 1) return literalSets[number >> 1] ?? new Int32Array(0);
       return dfa ? toPatterns(dfa.setOf(number >> 1)) : new Int32Array(0);
     },
-    simulate(buffer, start, end) {
+    resume(buffer, end) {
       simulations++;
-      const literal = table.find(buffer, start, end);
-      if (literal >= 0) return literalSets[literal] ?? new Int32Array(0);
-      return toPatterns(simulate(nfa, buffer, { start, end }));
+      return dfa ? toPatterns(dfa.resume(buffer, end)) : new Int32Array(0);
     },
     stats: () => ({
       literals: entries.length,
@@ -112,6 +115,7 @@ function assemble(
       states: dfa?.states ?? 0,
       complete: dfa?.complete ?? true,
       steps: dfa?.steps ?? 0,
+      resets: dfa?.resets ?? 0,
       simulations,
     }),
     table: () => dfa?.table(),

@@ -133,7 +133,7 @@ function compile(field: FieldName, patterns: readonly string[], limits: DfaLimit
 
 function setNow(field: FieldMatcher, buffer: Uint8Array, start: number, end: number): Int32Array {
   const set = field.run(buffer, start, end);
-  return set === UNKNOWN_RESULT ? field.simulate(buffer, start, end) : field.setOf(set);
+  return set === UNKNOWN_RESULT ? field.resume(buffer, end) : field.setOf(set);
 }
 
 export { FIELDS, type FieldName };

@@ -20,6 +20,8 @@ export type Before = (typeof BEFORE)[keyof typeof BEFORE];
 const END = -1;
 
 export interface Nfa {
+  /** Number of nodes. */
+  readonly size: number;
   /** Where each expression begins, in the order given. */
   readonly starts: Int32Array;
   readonly asciiSets: AsciiSets;
@@ -64,6 +66,7 @@ export function joinPrograms(programs: readonly Program[]): Nfa {
   const { kind, out, extra, matchers, asciiSets } = nodes;
   const close = createClose(nodes);
   return {
+    size: kind.length,
     starts: nodes.starts,
     asciiSets,
     assertsLines: (nodes.conditions & (EMPTY.beginLine | EMPTY.endLine)) !== 0,
@@ -90,6 +93,13 @@ export function joinPrograms(programs: readonly Program[]): Nfa {
       return Int32Array.from(found).sort();
     },
   };
+}
+
+/** Whether `program` matches any text that begins with the character. False is certain. */
+export function canBeginWith(program: Program, character: string): boolean {
+  const codePoint = character.codePointAt(0) ?? END;
+  const nfa = joinPrograms([program]);
+  return nfa.advance(nfa.close(nfa.starts, BEFORE.begin, codePoint), codePoint).length > 0;
 }
 
 function layOut(programs: readonly Program[]): Nodes {

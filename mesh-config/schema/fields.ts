@@ -48,25 +48,35 @@ export function objectOf<Shape extends z.ZodRawShape>(shape: Shape, options: Par
 
 /**
  * Goes through `value` along `schema`: reports unknown, unsupported and ignored fields. Returns a copy without them and
- * without nulls, for the schema to validate.
+ * without nulls, for the schema to validate. `complete`: nothing was left out that the user meant.
  */
-export function prune(schema: z.ZodType, value: unknown, at: { path: Path; report: Report }): unknown {
+export function prune(
+  schema: z.ZodType,
+  value: unknown,
+  at: { path: Path; report: Report },
+): { kept: unknown; complete: boolean } {
+  let complete = true;
+  const refuse = (path: Path, reason: string): void => {
+    complete = false;
+    at.report.problem(path, reason);
+  };
+  const kept = walk(schema, value, at.path, { problem: refuse, warn: at.report.warn });
+  return { kept, complete };
+}
+
+function walk(schema: z.ZodType, value: unknown, path: Path, report: Report): unknown {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodArray && Array.isArray(value)) {
-    return value.map((item, i) => prune(inner.element as z.ZodType, item, { ...at, path: [...at.path, i] }));
+    return value.map((item, i) => walk(inner.element as z.ZodType, item, [...path, i], report));
   }
   if (!(inner instanceof z.ZodObject) || !isRecord(value)) return value;
   const shape = inner.shape as Readonly<Record<string, z.ZodType>>;
   const { notes, nulls } = optionsOf.get(inner) ?? DEFAULTS;
   const kept: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(value)) {
-    const path = [...at.path, name];
     const known = Object.hasOwn(shape, name) ? shape[name] : undefined;
-    if (known) {
-      if (member !== null || nulls === 'refused') kept[name] = prune(known, member, { ...at, path });
-    } else {
-      reportField(name, member, { path, report: at.report, notes, shape });
-    }
+    if (known === undefined) reportField(name, member, { path: [...path, name], report, notes, shape });
+    else if (member !== null || nulls === 'refused') kept[name] = walk(known, member, [...path, name], report);
   }
   return kept;
 }
@@ -81,15 +91,11 @@ function reportField(
     // Names that would be refused anyway are no good advice, unless nothing else is near.
     const hint = didYouMean(name, Object.keys(at.shape)) || didYouMean(name, Object.keys(at.notes));
     at.report.problem(at.path, `unknown field ${show(name)}${hint}`);
-    return;
+  } else if (note.kind === 'ignored') {
+    if (value !== null) at.report.warn(at.path, `"${name}" is ignored: ${note.why}`);
+  } else if (value !== null && !note.harmless.some((h) => (h === 'empty' ? isEmpty(value) : h === value))) {
+    at.report.problem(at.path, `"${name}" is not supported yet${note.why === '' ? '' : `: ${note.why}`}`);
   }
-  if (value === null) return;
-  if (note.kind === 'ignored') {
-    at.report.warn(at.path, `"${name}" is ignored: ${note.why}`);
-    return;
-  }
-  if (note.harmless.some((h) => (h === 'empty' ? isEmpty(value) : h === value))) return;
-  at.report.problem(at.path, `"${name}" is not supported yet${note.why === '' ? '' : `: ${note.why}`}`);
 }
 
 function unwrap(schema: z.ZodType): z.ZodType {

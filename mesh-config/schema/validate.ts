@@ -15,9 +15,9 @@ export function validate<Schema extends z.ZodType>(
   value: unknown,
   at: { path: Path; report: Report },
 ): z.infer<Schema> | undefined {
-  const pruned = prune(schema, value, at);
+  const { kept: pruned, complete } = prune(schema, value, at);
   const parsed = schema.safeParse(pruned);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return complete ? parsed.data : undefined;
   for (const issue of parsed.error.issues) {
     const inside = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
     at.report.problem([...at.path, ...inside], reasonOf(issue, valueAt(pruned, inside)));

@@ -39,12 +39,12 @@ export function compileSelectors(
 export function parseSelector(text: string): Result<readonly Requirement[], string> {
   const requirements: Requirement[] = [];
   // Commas separate requirements, except within the parentheses of a set.
-  for (const part of text.match(/(?:\([^)]*\)|[^,(])+/g) ?? []) {
+  for (const part of text.split(/,(?![^()]*\))/)) {
     const requirement = parseRequirement(part.trim());
-    if (requirement === undefined) return err(`"${text}" is not a label selector: "${part.trim()}"`);
+    if (requirement === undefined) return err(`"${text}" is not a label selector at "${part.trim()}"`);
     requirements.push(requirement);
   }
-  return requirements.length === 0 ? err(`"${text}" is not a label selector: it is empty`) : ok(requirements);
+  return ok(requirements);
 }
 
 const KEY = '[A-Za-z0-9_./:-]+';

@@ -26,7 +26,9 @@ export interface SocketSource {
   identify(fd: number, peer: Buffer): Origin | undefined;
   /** Looks `origin` up again, in place. False: the connection is no longer known. */
   refresh(origin: Origin): boolean;
-  /** The policy revision now in force. */
+  /** Called when events have arrived: what follows is decided under the policy of this moment. */
+  beginTurn(): void;
+  /** The policy revision in force when the turn began. */
   revision(): number;
   /** A socket that connects to the server, non-blocking; a negative error number if there is none. */
   connect(origin: Origin): number;

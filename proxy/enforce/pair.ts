@@ -16,10 +16,15 @@ export const PAUSE = {
   pipelined: 4,
   /** Nothing more is wanted. */
   done: 8,
+  /** The client does not take the answers that it has already been given. */
+  answers: 16,
 } as const;
 
-/** What the client's next bytes are. */
-export const REQUEST = { head: 0, body: 1, discard: 2, tunnel: 3, ignored: 4 } as const;
+/**
+ * What the client's next bytes are. discard: the body of a denied request; undecided: a head or a tunnel, which the
+ * response to an upgrade or CONNECT will tell; ignored: nothing that is wanted.
+ */
+export const REQUEST = { head: 0, body: 1, discard: 2, tunnel: 3, ignored: 4, undecided: 5 } as const;
 /** What the server's next bytes are. `drain`: passed on until the server closes, with nothing going the other way. */
 export const RESPONSE = { head: 0, body: 1, tunnel: 2, drain: 3 } as const;
 /** closing: the client gets what waits for it, then the end. lingering: its bytes are read and thrown away. */
@@ -67,11 +72,15 @@ export interface Pair {
   readonly origin: Origin;
   state: number; // PAIR
   request: number; // REQUEST
+  /** What follows the request's body. */
+  requestAfter: number; // REQUEST
   readonly requestBody: Body;
   /** Bytes of a denied request's body that may still be thrown away. */
   discardable: number;
   response: number; // RESPONSE
   readonly responseBody: Body;
+  /** The connection ends after the response being read. */
+  lastResponse: boolean;
   interim: number;
   /** Exchanges in order, linked by `next`. */
   first: Exchange | undefined;
@@ -83,6 +92,8 @@ export interface Pair {
   answered: boolean;
   /** Close the client's connection by reading on until it closes, so that nothing sent to it is lost. */
   linger: boolean;
+  /** A socket failed or memory ran out: to be closed with a reset as soon as the current work is left. */
+  broken: boolean;
   egress: PeerRules | undefined;
   ingress: PeerRules | undefined;
   epoch: number;
@@ -104,10 +115,12 @@ export function createPair(origin: Origin, fd: number, tick: number): Pair {
     origin,
     state: PAIR.open,
     request: REQUEST.head,
+    requestAfter: REQUEST.head,
     requestBody: createBody(),
     discardable: 0,
     response: RESPONSE.head,
     responseBody: createBody(),
+    lastResponse: false,
     interim: 0,
     first: undefined,
     newest: undefined,
@@ -115,6 +128,7 @@ export function createPair(origin: Origin, fd: number, tick: number): Pair {
     connected: false,
     answered: false,
     linger: false,
+    broken: false,
     egress: undefined,
     ingress: undefined,
     epoch: -1,

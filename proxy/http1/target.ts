@@ -1,6 +1,6 @@
 // The request target (RFC 9112 section 3.2): which of its four forms it has, and where its path and authority are.
 
-import { isAuthority } from './authority.ts';
+import { hasPort, isAuthority } from './authority.ts';
 import { CLASS, HEX, hexValue, isWord, PATH, QUERY, SP, word } from './bytes.ts';
 import { METHOD } from './methods.ts';
 import type { Refusal } from './refusal.ts';
@@ -105,7 +105,8 @@ function scanAuthorityForm(target: Target, start: number, end: number): number {
   target.authorityStart = start;
   target.authorityEnd = stop;
   target.pathStart = target.pathEnd = stop;
-  if (!isAuthority(target.buffer, start, stop)) return fail(target, 'malformed request target');
+  if (!isAuthority(target.buffer, start, stop) || !hasPort(target.buffer, start, stop))
+    return fail(target, 'malformed request target');
   return stop;
 }
 const MAX_AUTHORITY = 1024; // bytes

@@ -2,6 +2,7 @@
 
 import { CLASS, isSpace, isWord, TOKEN, word } from './bytes.ts';
 import type { Fields } from './fields.ts';
+import type { RequestHead } from './request.ts';
 
 const H2C = word('h2c');
 const H2 = word('h2');
@@ -45,4 +46,32 @@ export function answersUpgrade(asked: string, answered: string | undefined): boo
       .map((name) => name.trim());
   const offered = new Set(names(asked));
   return answered !== undefined && answered !== '' && names(answered).every((name) => offered.has(name));
+}
+
+/** The protocols that a request asks to switch to, as its Upgrade field has them. */
+export function requestedProtocols(head: RequestHead): string {
+  return head.header('upgrade') ?? '';
+}
+
+/** The head without what asks for another protocol: Upgrade, HTTP2-Settings, and their names in Connection. */
+export function withoutUpgrade(head: RequestHead): Buffer {
+  const { buffer, fields } = head;
+  const text = (from: number, to: number): string => buffer.toString('latin1', from, to);
+  const { spans, count } = fields;
+  let result = text(head.start, spans[0] as number);
+  for (let at = 0; at < 4 * count; at += 4) {
+    const lineEnd = at + 4 < 4 * count ? (spans[at + 4] as number) : head.end - 2;
+    const name = text(spans[at] as number, spans[at + 1] as number).toLowerCase();
+    if (name === 'upgrade' || name === 'http2-settings') continue;
+    if (name !== 'connection') {
+      result += text(spans[at] as number, lineEnd);
+      continue;
+    }
+    const options = text(spans[at + 2] as number, spans[at + 3] as number).split(',');
+    const kept = options
+      .map((option) => option.trim())
+      .filter((option) => !/^(upgrade|http2-settings|)$/i.test(option));
+    if (kept.length > 0) result += `${text(spans[at] as number, spans[at + 1] as number)}: ${kept.join(', ')}\r\n`;
+  }
+  return Buffer.from(`${result}\r\n`, 'latin1');
 }

@@ -32,7 +32,8 @@ export const AT = {
   destination: 88, // 16 bytes
   traceId: 104, // 32 hex digits
   parentSpanId: 136, // 16 hex digits
-  text: 152, // method, host, path, trace state
+  durationMs: 152, // f64, to the end of the response
+  text: 160, // method, host, path, trace state
 } as const;
 
 /** Bits at AT.flags. */

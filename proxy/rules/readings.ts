@@ -58,9 +58,9 @@ function pathReadings(path: string, head: RequestHead): string[] {
 
 /** RFC 3986 section 6.2.2: escapes of unreserved characters decoded, the hexadecimal digits of the others in upper case. */
 function decodeUnreserved(path: string): string {
-  return path.replace(/%[0-9a-f]{2}/gi, (escape) => {
-    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-    return /[A-Za-z0-9._~-]/.test(character) ? character : escape.toUpperCase();
+  return path.replace(/%[0-9a-f]{2}/gi, (escaped) => {
+    const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
+    return /[A-Za-z0-9._~-]/.test(character) ? character : escaped.toUpperCase();
   });
 }
 

@@ -7,7 +7,7 @@ import type { Check } from './check.ts';
 /** Marks of unfinished work. Spelled apart so that this file does not hold them. */
 const UNFINISHED = new RegExp(`\\b(?:${['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX'].join('|')})\\b`);
 const WITHOUT_README = new Set(['docs', 'LICENSES']);
-const SPDX = '/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */';
+const LICENCE = 'SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause';
 
 /** What is wrong with the text of one file. */
 export function textProblems(file: string, text: string): string[] {
@@ -16,7 +16,9 @@ export function textProblems(file: string, text: string): string[] {
     if (UNFINISHED.test(line)) problems.push(`${file}:${index + 1}: unfinished work: ${line.trim()}`);
     if (/^(<{7}|>{7}) /.test(line)) problems.push(`${file}:${index + 1}: a merge conflict`);
   });
-  if (/^bpf\/.*\.[ch]$/.test(file) && !text.startsWith(SPDX)) problems.push(`${file}:1: the first line is not ${SPDX}`);
+  if (/^bpf\/.*\.[ch]$/.test(file) && !text.split('\n', 1)[0]?.includes(LICENCE)) {
+    problems.push(`${file}:1: the first line does not say ${LICENCE}`);
+  }
   if (/^bpf\/.*\.h$/.test(file) && !/^#pragma once$/m.test(text)) problems.push(`${file}: no #pragma once`);
   return problems;
 }

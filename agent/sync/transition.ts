@@ -1,0 +1,239 @@
+// From the entries that a subject has to those it shall have, one write after the other, so that at no moment a packet
+// gets more than the old or the new policy gives, nor a refusal where both let it pass.
+//
+//  1. Two stages. `tighten` goes from the old policy O to the middle M, which gives every packet the narrower of what O
+//     and the new policy N give; on the way nobody gets more than O gave. `loosen` goes from M to N; nobody gets more
+//     than N gives. Stage one is finished for all subjects and both directions before stage two begins for any. So what
+//     passes egress here and ingress there passed both before, or passes both afterwards.
+//  2. What a packet meets is the longest match under its peer and the longest match under any peer. A peer whose own
+//     entries and any-peer entries cannot be moved independently is first isolated: at every key of either table it
+//     gets an entry with a precedence above all others, so that any-peer entries can change behind it.
+//  3. Within a table, keys are written longest first: a key never hides a longer one that is not there yet.
+//  4. An entry that goes, but would uncover a wider one, first takes over what the new policy says at its key.
+//  5. Isolation ends shortest first: what an isolated key uncovers is final already.
+//  6. If only one peer's entries change, and only in one direction (all narrower or all wider), it needs no isolation:
+//     deny before redirect before allow, then deletes of allow before redirect before deny.
+//  7. When isolation would take more room than there is, the subject is blocked instead: its any-peer entries deny all
+//     new connections while the rest changes in any order. Nothing too much passes, but something may be refused for a
+//     moment.
+
+import type { Identity } from '#common/ids.ts';
+import { L4_ALL, type L4, l4Covers, l4Key } from '../policy/l4.ts';
+import {
+  decide,
+  decidesLike,
+  type Entry,
+  longestMatch,
+  NO_ENTRIES,
+  type PeerTable,
+  type SubjectTable,
+  wideness,
+} from './verdict.ts';
+
+/** One write: the entry, or undefined to delete what is at the key. */
+export interface Write {
+  readonly peer: Identity;
+  readonly l4: L4;
+  readonly entry: Entry | undefined;
+}
+
+export interface Transition {
+  readonly tighten: readonly Write[];
+  readonly loosen: readonly Write[];
+}
+
+const ANY = 0 as Identity;
+/** Above every entry of a policy (precedence.ts), which end in at most 0x80 + 127. */
+const ISOLATED = 0xffff_ffff;
+const NONE: Omit<Entry, 'l4'> = { l4Bits: 0, action: 'deny', precedence: 0, ruleset: 0, cookie: 0 };
+
+/**
+ * Plans the writes from `before` to `after`. `peers`: those whose entries may differ (0: any peer). `room`: how many
+ * entries more than now may be in the map meanwhile.
+ */
+export function planTransition(
+  before: SubjectTable,
+  after: SubjectTable,
+  options: { readonly peers: Iterable<Identity>; readonly room: number },
+): Transition {
+  const any = planAny(before.get(ANY) ?? NO_ENTRIES, after.get(ANY) ?? NO_ENTRIES);
+  const peers = new Set(options.peers);
+  if (any.changed) for (const peer of [...before.keys(), ...after.keys()]) peers.add(peer);
+  peers.delete(ANY);
+  const tighten: Write[] = [];
+  const unwind: Write[] = [];
+  let room = options.room - any.extra;
+  for (const peer of peers) {
+    const tables = { peer, before: before.get(peer) ?? NO_ENTRIES, after: after.get(peer) ?? NO_ENTRIES };
+    const plan = planPeer(tables, any);
+    room -= plan.extra;
+    tighten.push(...plan.tighten);
+    unwind.push(...plan.loosen);
+  }
+  if (room < 0) return block(before, after, [...peers]);
+  return { tighten: [...tighten, ...any.tighten], loosen: [...any.loosen, ...unwind] };
+}
+
+interface AnyPlan extends Transition {
+  readonly changed: boolean;
+  readonly extra: number;
+  readonly keys: readonly L4[]; // longest first
+  readonly before: PeerTable;
+  readonly middle: PeerTable;
+  readonly after: PeerTable;
+}
+
+function planAny(before: PeerTable, after: PeerTable): AnyPlan {
+  const keys = keysOf(before, after);
+  const changed = keys.some((l4) => !sameEntry(before.get(l4Key(l4)), after.get(l4Key(l4))));
+  if (!changed) {
+    const loosen = cookieWrites(ANY, before, after);
+    return { changed, extra: 0, keys, before, middle: before, after, tighten: [], loosen };
+  }
+  const all = new Set(keys.map(l4Key));
+  const middle = new Map<number, Entry>();
+  const tighten: Write[] = [];
+  for (const l4 of keys) {
+    const said = narrower(longestMatch(before, l4), longestMatch(after, l4));
+    const old = before.get(l4Key(l4));
+    // Nothing wider would be uncovered: absence says it as well.
+    const bare = !said && !l4Covers(l4).some((wider) => wider.bits < l4.bits && all.has(l4Key(wider)));
+    const entry = bare ? undefined : at(l4, said);
+    if (entry) middle.set(l4Key(l4), entry);
+    if (!sameWrite(old, entry)) tighten.push({ peer: ANY, l4, entry });
+  }
+  const loosen: Write[] = [];
+  const deletes: Write[] = [];
+  for (const l4 of keys) {
+    const key = l4Key(l4);
+    const entry = after.get(key) ?? (middle.has(key) ? at(l4, longestMatch(after, l4)) : undefined);
+    if (entry && !sameWrite(middle.get(key), entry)) loosen.push({ peer: ANY, l4, entry });
+    if (entry && !after.has(key)) deletes.push({ peer: ANY, l4, entry: undefined });
+  }
+  const extra = Math.max(0, keys.length - before.size);
+  return { changed, extra, keys, before, middle, after, tighten, loosen: [...loosen, ...deletes] };
+}
+
+interface PeerTables {
+  readonly peer: Identity;
+  readonly before: PeerTable;
+  readonly after: PeerTable;
+}
+
+function planPeer(tables: PeerTables, any: AnyPlan): Transition & { readonly extra: number } {
+  const { peer, before, after } = tables;
+  const own = keysOf(before, after);
+  const keys = merge(own, any.keys);
+  const steps = keys.map((l4) => {
+    const old = decide(before, any.before, l4);
+    const next = decide(after, any.after, l4);
+    return { l4, old, next, middle: narrower(old, next) };
+  });
+  const still = own.every((l4) => sameEntry(before.get(l4Key(l4)), after.get(l4Key(l4))));
+  if (still && steps.every((s) => decidesLike(decide(before, any.middle, s.l4), s.middle))) {
+    return { tighten: [], loosen: cookieWrites(peer, before, after), extra: 0 };
+  }
+  if (!any.changed && isMonotone(before)) {
+    const writes = directWrites(tables, own);
+    const extra = Math.max(0, own.length - before.size);
+    if (steps.every((s) => wideness(s.old) <= wideness(s.next))) return { tighten: [], loosen: writes, extra };
+    if (steps.every((s) => wideness(s.old) >= wideness(s.next))) return { tighten: writes, loosen: [], extra };
+  }
+  const isolate = (l4: L4, entry: Entry | undefined): Write => ({
+    peer,
+    l4,
+    entry: { ...at(l4, entry), precedence: ISOLATED },
+  });
+  const needsMiddle = any.changed || steps.some((s) => !decidesLike(s.old, s.middle));
+  const loosen: Write[] = [];
+  for (const { l4, middle, next } of steps) {
+    if (!needsMiddle || !decidesLike(middle, next)) loosen.push(isolate(l4, next));
+  }
+  for (const l4 of [...keys].reverse()) loosen.push({ peer, l4, entry: after.get(l4Key(l4)) });
+  return {
+    tighten: needsMiddle ? steps.map((s) => isolate(s.l4, s.middle)) : [],
+    loosen,
+    extra: Math.max(0, keys.length - before.size),
+  };
+}
+
+// Number 6.
+function directWrites({ peer, before, after }: PeerTables, own: readonly L4[]): readonly Write[] {
+  const targets = own.map((l4) => ({ l4, entry: after.get(l4Key(l4)) ?? longestMatch(after, l4) }));
+  const sets = targets
+    .flatMap(({ l4, entry }) => (entry ? [{ peer, l4, entry: at(l4, entry) }] : []))
+    .sort((a, b) => b.entry.precedence - a.entry.precedence || b.l4.bits - a.l4.bits);
+  const gone = own
+    .flatMap((l4) => (after.has(l4Key(l4)) ? [] : [{ l4, old: before.get(l4Key(l4)) }]))
+    .sort((a, b) => (a.old?.precedence ?? 0) - (b.old?.precedence ?? 0) || a.l4.bits - b.l4.bits);
+  return [
+    ...sets.filter((set) => !sameWrite(before.get(l4Key(set.l4)), set.entry)),
+    ...gone.map(({ l4 }) => ({ peer, l4, entry: undefined })),
+  ];
+}
+
+// Number 7: any-peer entries that deny all come first and go last.
+function block(before: SubjectTable, after: SubjectTable, peers: readonly Identity[]): Transition {
+  const closed = { ...NONE, precedence: ISOLATED };
+  const oldAny = before.get(ANY) ?? NO_ENTRIES;
+  const newAny = after.get(ANY) ?? NO_ENTRIES;
+  const shut = merge([L4_ALL], keysOf(oldAny)).map((l4): Write => ({ peer: ANY, l4, entry: { ...closed, l4 } }));
+  const deletes: Write[] = [];
+  const sets: Write[] = [];
+  for (const peer of peers) {
+    const [old, next] = [before.get(peer) ?? NO_ENTRIES, after.get(peer) ?? NO_ENTRIES];
+    for (const l4 of keysOf(old, next)) {
+      const entry = next.get(l4Key(l4));
+      if (!entry) deletes.push({ peer, l4, entry });
+      else if (!sameWrite(old.get(l4Key(l4)), entry)) sets.push({ peer, l4, entry });
+    }
+  }
+  const open = keysOf(newAny).map((l4): Write => ({ peer: ANY, l4, entry: newAny.get(l4Key(l4)) }));
+  const gone = shut.flatMap(({ l4 }) => (newAny.has(l4Key(l4)) ? [] : [{ peer: ANY, l4, entry: undefined }]));
+  return { tighten: [...shut, ...deletes, ...sets], loosen: [...open, ...gone] };
+}
+
+function keysOf(...tables: readonly PeerTable[]): readonly L4[] {
+  const keys = new Map<number, L4>();
+  for (const table of tables) for (const [key, entry] of table) keys.set(key, entry.l4);
+  return [...keys.values()].sort((a, b) => b.bits - a.bits);
+}
+
+function merge(a: readonly L4[], b: readonly L4[]): readonly L4[] {
+  const keys = new Map([...a, ...b].map((l4) => [l4Key(l4), l4]));
+  return [...keys.values()].sort((x, y) => y.bits - x.bits);
+}
+
+function narrower(old: Entry | undefined, next: Entry | undefined): Entry | undefined {
+  return wideness(next) < wideness(old) ? next : old;
+}
+
+function at(l4: L4, said: Entry | undefined): Entry {
+  return { ...(said ?? NONE), l4 };
+}
+
+// Rule 7 of precedence.ts; a map that a dead agent left half-written may break it.
+function isMonotone(table: PeerTable): boolean {
+  for (const entry of table.values()) {
+    if (entry.precedence === ISOLATED) return false;
+    for (const wider of l4Covers(entry.l4)) {
+      if (wider.bits < entry.l4.bits && (table.get(l4Key(wider))?.precedence ?? 0) > entry.precedence) return false;
+    }
+  }
+  return true;
+}
+
+function cookieWrites(peer: Identity, before: PeerTable, after: PeerTable): readonly Write[] {
+  return [...after.values()].flatMap((entry) =>
+    sameWrite(before.get(l4Key(entry.l4)), entry) ? [] : [{ peer, l4: entry.l4, entry }],
+  );
+}
+
+function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.action === b.action && a.precedence === b.precedence && a.ruleset === b.ruleset && a.l4Bits === b.l4Bits;
+}
+
+function sameWrite(a: Entry | undefined, b: Entry | undefined): boolean {
+  return sameEntry(a, b) && a?.cookie === b?.cookie;
+}

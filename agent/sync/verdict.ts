@@ -1,0 +1,51 @@
+// What the kernel decides from policy entries: the twin of ask_policy in bpf/lib/policy.h, by the numbers of
+// agent/policy/precedence.ts.
+
+import type { Identity } from '#common/ids.ts';
+import { type L4, l4Covers, l4Key } from '../policy/l4.ts';
+
+/** A policy entry without its subject and direction. `l4Bits` is the value's, by which ties are decided. */
+export interface Entry {
+  readonly l4: L4;
+  readonly l4Bits: number;
+  readonly action: 'allow' | 'deny' | 'redirect';
+  readonly precedence: number;
+  readonly ruleset: number; // 0: none
+  readonly cookie: number;
+}
+
+/** Entries of one peer, by l4Key. */
+export type PeerTable = ReadonlyMap<number, Entry>;
+/** Entries of one subject and direction; peer 0 is any peer. */
+export type SubjectTable = ReadonlyMap<Identity, PeerTable>;
+
+export const NO_ENTRIES: PeerTable = new Map();
+
+/** Rule 1: the entry with the longest prefix that covers `l4`. */
+export function longestMatch(table: PeerTable, l4: L4): Entry | undefined {
+  const covers = l4Covers(l4);
+  for (let i = covers.length - 1; i >= 0; i--) {
+    const entry = table.get(l4Key(covers[i] as L4));
+    if (entry) return entry;
+  }
+  return undefined;
+}
+
+/** Rules 2 to 5. undefined: denied for want of an entry. */
+export function decide(peer: PeerTable, any: PeerTable, l4: L4): Entry | undefined {
+  const own = longestMatch(peer, l4);
+  const common = longestMatch(any, l4);
+  if (!own || !common) return own ?? common;
+  if (own.precedence !== common.precedence) return own.precedence > common.precedence ? own : common;
+  return common.l4Bits > own.l4Bits ? common : own;
+}
+
+/** How much passes: 0 nothing, 1 what the proxy lets through, 2 everything. */
+export function wideness(entry: Entry | undefined): 0 | 1 | 2 {
+  return entry?.action === 'allow' ? 2 : entry?.action === 'redirect' ? 1 : 0;
+}
+
+/** Whether two entries decide alike, whoever's policies they come from. */
+export function decidesLike(a: Entry | undefined, b: Entry | undefined): boolean {
+  return wideness(a) === wideness(b) && (a?.action === 'redirect' ? a.ruleset === b?.ruleset : true);
+}

@@ -1,0 +1,129 @@
+// A proxy worker: the main thread. It talks to the agent, exports metrics and spans; the data thread serves connections.
+
+import { createLogger, type Logger } from '#common/log.ts';
+import { optionArgs, readOptions } from '#common/options.ts';
+import { createIdSource } from '#tracing/ids.ts';
+import { createSpanPipeline, readBackends, type SpanPipeline } from '#tracing/pipeline.ts';
+import { type ControlClient, startControlClient } from './control/client.ts';
+import { createWorkloads, rulesOrder } from './control/messages.ts';
+import { type DataThread, startDataThread, warmDataThread } from './data-thread-handle.ts';
+import { createMetrics, serveMetrics } from './metrics.ts';
+import { limitsOf, PROXY_OPTIONS, type ProxyOptions } from './options.ts';
+import type { Report } from './orders.ts';
+import { type Shipping, startShipping } from './records/shipping.ts';
+
+const BUILD = '0.1.0';
+
+/** How long the data thread may take to stop once it is told to. */
+const STOP_TIMEOUT_MS = 2_000;
+
+function spanPipeline(options: ProxyOptions, log: Logger): SpanPipeline | undefined {
+  const { zipkinUrl, otlpGrpcUrl, otlpHttpUrl } = options;
+  const backends = readBackends({ zipkin: zipkinUrl, otlpGrpc: otlpGrpcUrl, otlpHttp: otlpHttpUrl });
+  if (!backends.ok) {
+    for (const problem of backends.error) log.error({ problem }, 'option refused');
+    process.exit(2);
+  }
+  const some = Object.values(backends.value).some((url) => url !== undefined);
+  return some ? createSpanPipeline({ backends: backends.value }) : undefined;
+}
+
+/** Runs a worker until it is drained. */
+function main(options: ProxyOptions): void {
+  const log = createLogger('proxy', options.logLevel);
+  log.info({ slot: options.slot, options: optionArgs(options) }, 'worker starts');
+  const workloads = createWorkloads();
+  const pipeline = spanPipeline(options, log);
+  let ready = false;
+  let ending = false;
+  // Reports arrive on the event loop, so after everything below exists.
+  const onReport = (report: Report): void => {
+    switch (report.kind) {
+      case 'applied':
+        ready = true;
+        control.acknowledge(report.version);
+        return;
+      case 'policies':
+        shipping.learnPolicies(report.number, report.names);
+        return;
+      case 'records':
+        shipping.ring();
+        return;
+      case 'problem':
+        log.error({ problem: report.text }, 'rule refused; it allows nothing');
+    }
+  };
+  const thread: DataThread = startDataThread({
+    source: {
+      kind: 'steered',
+      listener: options.listenerFd,
+      conntrack: options.conntrackFd,
+      nodeConfig: options.nodeConfigFd,
+    },
+    limits: limitsOf(options),
+    samplingRatio: pipeline === undefined ? undefined : options.sampling,
+    onReport,
+  });
+  const control: ControlClient = startControlClient({
+    socketPath: options.control,
+    slot: options.slot,
+    build: BUILD,
+    log,
+    onUpdate(update) {
+      workloads.apply(update);
+      thread.send({ kind: 'rules', order: rulesOrder(update) });
+    },
+    onDrain: (timeoutMs) => drain(timeoutMs),
+  });
+  const spans = pipeline === undefined ? undefined : { pipeline, ids: createIdSource() };
+  const shipping: Shipping = startShipping({ thread, control, workloads, spans });
+  const registry = createMetrics({
+    counters: thread.counters,
+    unsent: () => shipping.unsent,
+    spans: pipeline,
+    ready: () => ready,
+  });
+  if (options.metricsPort !== 0) serveMetrics(registry, options.metricsPort + options.slot).unref();
+
+  const drain = (timeoutMs: number): void => {
+    if (ending) process.exit(1); // asked twice: at once
+    ending = true;
+    startDrain(thread, timeoutMs, log);
+  };
+  process.on('SIGTERM', () => drain(options.drainTimeoutMs));
+  process.on('SIGINT', () => drain(options.drainTimeoutMs));
+  thread.ended.then(
+    async () => {
+      shipping.close();
+      await pipeline?.close();
+      await control.close();
+      log.info('worker ends');
+      process.exit(ending ? 0 : 1);
+    },
+    (error) => {
+      // Without the data thread nothing is served: the kernel refuses steered connections until a new worker is there.
+      log.fatal({ error: (error as Error).stack }, 'data thread failed');
+      process.exit(1);
+    },
+  );
+}
+
+/** Has the thread finish what is in flight, for at most `timeoutMs`, and end. */
+function startDrain(thread: DataThread, timeoutMs: number, log: Logger): void {
+  log.info({ timeoutMs }, 'drain');
+  thread.send({ kind: 'drain' });
+  setTimeout(() => {
+    log.warn({ connections: thread.counters.get('gauge|connections') }, 'drain timed out; connections are cut');
+    thread.send({ kind: 'stop' });
+    setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref();
+  }, timeoutMs).unref();
+}
+
+const options = readOptions(PROXY_OPTIONS, process.argv.slice(2), process.env);
+if (options.ok && options.value.warm) warmDataThread();
+else if (options.ok && options.value.control !== '') main(options.value);
+else {
+  const problems = options.ok ? ['Cannot start worker: option --control is missing'] : options.error;
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  process.exit(2);
+}
