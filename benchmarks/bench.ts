@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLifecycle } from '#common/lifecycle.ts';
 import { type ServerProcess, startServer } from '../test/servers/process.ts';
+import { PREFIX, removeOldDirectories } from './leftovers.ts';
 import { TCP_SERVERS } from './load/tcp.ts';
 import type { BenchOptions, PeerName } from './options.ts';
 import { HTTP_PORT, originCommand } from './origin.ts';
@@ -43,7 +44,8 @@ export async function withBench(
   const lifecycle = createLifecycle();
   const stopTimeoutMs = 30_000;
   try {
-    const top = mkdtempSync(join(tmpdir(), 'weir-bench-'));
+    removeOldDirectories();
+    const top = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
     lifecycle.add('directory', () => rmSync(top, { recursive: true, force: true }));
     const scene = await createScene(signal);
     lifecycle.add('namespaces', scene.remove);

@@ -4,7 +4,7 @@
 //     load generator       routes; the proxies          origin (nginx), iperf3, sockperf
 //                          listen on 10.9.1.1
 
-import { readdirSync } from 'node:fs';
+import { leftovers, PREFIX } from './leftovers.ts';
 import { type Command, output } from './shell.ts';
 
 export const NODE_ADDRESS = '10.9.1.1';
@@ -17,7 +17,6 @@ export interface Scene {
   remove(): Promise<void>;
 }
 
-const PREFIX = 'weir-bench-';
 const IP_TIMEOUT_MS = 10_000;
 
 /** Builds the namespaces. Those that a killed run left behind are removed first. */
@@ -61,19 +60,8 @@ async function connect(
 }
 
 async function removeLeftovers(): Promise<void> {
-  for (const netns of readdirSync('/run/netns', { withFileTypes: true }).map((entry) => entry.name)) {
-    const owner = new RegExp(`^${PREFIX}(\\d+)-(client|node|server)$`).exec(netns)?.[1];
-    if (owner !== undefined && !isRunning(Number(owner))) await ip(['netns', 'delete', netns]);
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  const pattern = new RegExp(`^${PREFIX}(\\d+)-(client|node|server)$`);
+  for (const netns of leftovers('/run/netns', pattern)) await ip(['netns', 'delete', netns]);
 }
 
 async function ip(args: readonly string[]): Promise<void> {

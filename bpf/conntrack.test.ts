@@ -144,6 +144,7 @@ for (const family of FAMILIES) {
     test('a first packet of the responder is judged by its own policy and leaves the entry alone', () => {
       oneWay();
       request(family, SYN);
+      assert.equal(answer(family, SYN).reason, abi.DROP_POLICY_DENIED);
       answer(family, SYN | ack);
       assert.equal(answer(family, SYN).reason, abi.DROP_POLICY_DENIED);
       assert.equal(entry(family).sourceIdentity, CLIENT.identity);

@@ -204,14 +204,18 @@ for (const family of FAMILIES) {
     });
 
     test('a live connection that would bypass the proxy is reset on both sides, whoever speaks first', () => {
-      for (const first of ['client', 'server'] as const) {
+      for (const [first, length] of [
+        ['client', 1],
+        ['server', 1],
+        ['client', 8000],
+      ] as const) {
         scene.reset();
         scene.allowAll();
         const ends = pair(family, 8013);
         ends.client.send('before');
         assert.equal(ends.server.receive(), 'before');
         scene.rule(SERVER.identity, 'ingress', 'redirect', { ruleset: 1 });
-        ends[first].send('after');
+        ends[first].send('after'.repeat(length));
         assert.equal(ends.client.receive(), '<ECONNRESET>', `${first} first: client`);
         assert.equal(ends.server.receive(), '<ECONNRESET>', `${first} first: server`);
         ends.client[Symbol.dispose]();

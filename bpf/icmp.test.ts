@@ -102,6 +102,17 @@ for (const family of FAMILIES) {
       assert.equal(scene.toPod(scene.client, error, { from: 1 }).verdict, TC.ok);
     });
 
+    test('an error about the connection of another is decided by policy', () => {
+      const router = { ip4: '192.0.2.1', ip6: '2001:db8::1' };
+      const outside = { ip4: '192.0.2.7', ip6: '2001:db8::7' };
+      scene.rule(SERVER.identity, 'egress', 'allow');
+      const sent = packet.udp(scene.ends(scene.server, outside, family), PORTS);
+      assert.equal(scene.fromPod(scene.server, sent).verdict, TC.ok);
+      const ends = scene.endsFromNode(router, scene.client, family);
+      const error = packet.icmp(ends, UNREACHABLE[family], packet.about(sent));
+      assert.equal(scene.toPod(scene.client, error, { from: 1 }).reason, abi.DROP_POLICY_DENIED);
+    });
+
     test('an error about a denied connection is dropped as the connection is', () => {
       scene.fromPod(scene.client, original());
       scene.rule(CLIENT.identity, 'egress', 'deny');

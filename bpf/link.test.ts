@@ -19,6 +19,7 @@ after(() => scene?.[Symbol.dispose]());
 type Ends = packet.Ends;
 const STRANGER = macBytes('02:00:00:00:0f:0f');
 const ROUTERS = 'ff02::2';
+const SOLICITED = 'ff02::1:ff00:10'; // of the client's address
 const LINK_LOCAL = 'fe80::ff:fe00:101'; // of the client's MAC
 
 describe('from_pod on ARP', () => {
@@ -72,7 +73,8 @@ describe('from_pod on neighbor discovery', () => {
       },
       {
         what: 'duplicate address detection passes',
-        frame: (ends: Ends) => packet.icmp({ ...ends, source: '::' }, 135, packet.neighbor(CLIENT.ip6, []), nd),
+        frame: (ends: Ends) =>
+          packet.icmp({ ...ends, source: '::', destination: SOLICITED }, 135, packet.neighbor(CLIENT.ip6, []), nd),
         reason: 0,
       },
       {
@@ -118,6 +120,11 @@ describe('from_pod on neighbor discovery', () => {
         reason: abi.DROP_FORBIDDEN_ICMPV6,
       },
       {
+        what: 'a solicitation that would leave the link',
+        frame: (ends: Ends) => solicit(ends, { destination: SERVER.ip6 }),
+        reason: abi.DROP_FORBIDDEN_ICMPV6,
+      },
+      {
         what: 'a router advertisement',
         frame: (ends: Ends) => packet.icmp({ ...ends, source: LINK_LOCAL }, 134, rest, nd),
         reason: abi.DROP_FORBIDDEN_ICMPV6,
@@ -130,12 +137,17 @@ describe('from_pod on neighbor discovery', () => {
       {
         what: 'an option of no length',
         frame: (ends: Ends) =>
-          packet.icmp(ends, 135, packet.concat(packet.neighbor(GATEWAY6, []), new Uint8Array(8)), nd),
+          packet.icmp(
+            { ...ends, destination: GATEWAY6 },
+            135,
+            packet.concat(packet.neighbor(GATEWAY6, []), new Uint8Array(8)),
+            nd,
+          ),
         reason: abi.DROP_ND_SENDER,
       },
       {
         what: 'a solicitation that is cut off',
-        frame: (ends: Ends) => packet.icmp(ends, 135, rest, nd),
+        frame: (ends: Ends) => packet.icmp({ ...ends, destination: GATEWAY6 }, 135, rest, nd),
         reason: abi.DROP_TRUNCATED,
       },
     ].map((entry) => ({ ...entry, families: [6] as const })),

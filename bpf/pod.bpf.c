@@ -4,6 +4,22 @@
 #include "lib/link.h"
 #include "lib/verdict.h"
 
+/*
+ * No endpoint behind the interface: nothing passes. What the kernels at both ends say of their own accord while a pod is
+ * being joined is counted, but is no news.
+ */
+OUTLINE int drop_unready(struct hook *h)
+{
+	int reason = parse_link(h);
+
+	if (!reason && !h->packet.fragment)
+		reason = parse_ports(h->skb, &h->packet);
+	if (!reason && h->packet.kind != PACKET_LINK)
+		return drop(h, DROP_ENDPOINT_NOT_READY);
+	count_packet(DROP_ENDPOINT_NOT_READY, h->direction, h->packet.length);
+	return TC_ACT_SHOT;
+}
+
 /* Headers and claimed sender of a packet that the pod sent. Returns 0, IS_ARP or a drop reason. */
 INLINE int receive_from_pod(struct hook *h)
 {
@@ -45,7 +61,7 @@ int from_pod(struct __sk_buff *skb)
 	int reason;
 
 	if (!start_hook(&h, skb, POLICY_EGRESS))
-		return drop(&h, DROP_ENDPOINT_NOT_READY);
+		return drop_unready(&h);
 	reason = receive_from_pod(&h);
 	if (unlikely(reason))
 		return reason == IS_ARP ? arp_from_pod(&h) : drop(&h, reason);
@@ -135,7 +151,7 @@ int to_pod(struct __sk_buff *skb)
 	int reason;
 
 	if (!start_hook(&h, skb, POLICY_INGRESS))
-		return drop(&h, DROP_ENDPOINT_NOT_READY);
+		return drop_unready(&h);
 	h.origin = origin_of(&h);
 	reason = receive_to_pod(&h);
 	if (reason == IS_ARP && h.origin != ORIGIN_NETWORK)

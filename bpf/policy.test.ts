@@ -232,6 +232,22 @@ describe('identities', () => {
     });
   }
 
+  test('the chatter of interfaces without an endpoint is dropped and counted without an event', () => {
+    scene.topology.withdraw(scene.client);
+    const report = { ...to(scene.server, 6), source: 'fe80::1', destination: 'ff02::16' };
+    for (const frame of [
+      packet.icmp(report, 143, new Uint8Array(4), { hops: 1 }),
+      packet.arp(report, { operation: 1, senderMac: report.sourceMac, sender: CLIENT.ip4, target: '169.254.1.1' }),
+    ]) {
+      const outcome = scene.fromPod(scene.client, frame);
+      assert.equal(outcome.verdict, TC.shot);
+      assert.equal(outcome.reason, abi.DROP_ENDPOINT_NOT_READY);
+      assert.deepEqual(outcome.events, []);
+    }
+    const [event] = scene.fromPod(scene.client, syn(to(scene.server))).events;
+    assert.equal(event?.destinationPort, 80);
+  });
+
   test('a pod without an endpoint entry neither sends, nor receives, nor is sent to', () => {
     scene.allowAll();
     scene.topology.withdraw(scene.server);

@@ -107,6 +107,15 @@ for (const family of FAMILIES) {
       });
     });
 
+    test('a first packet in fragments is refused, for the stack might find a listener of its own for it', () => {
+      redirect();
+      const segment = packet.tcpSegment(ends(family), { sourcePort: 40000, destinationPort: 80, flags: SYN });
+      const frame = packet.ipFrame(ends(family), 6, packet.concat(segment, new Uint8Array(4)), { moreFragments: true });
+      const outcome = scene.fromPod(scene.client, frame);
+      assert.equal(outcome.reason, abi.DROP_NOT_STEERED);
+      assert.equal(outcome.verdict, TC.shot);
+    });
+
     test('a RST is never answered by RST', () => {
       redirect();
       const frame = packet.tcp(ends(family), { sourcePort: 40000, destinationPort: 80, flags: rst });

@@ -21,7 +21,7 @@ const MAX_PROBLEMS = 1_000;
 export interface ReadResult {
   /** Objects without problems, in the order written. */
   readonly objects: readonly MeshObject[];
-  /** Problems and, with `warning`, remarks on objects that were accepted. In the order of lines per document. */
+  /** Problems and, with `warning`, remarks on objects that were accepted. In the order of lines, object by object. */
   readonly problems: readonly Problem[];
 }
 
@@ -79,11 +79,12 @@ function readOne(file: string, written: Written, problems: Problem[]): MeshObjec
   const kind = kindOf(value, report);
   const object = kind?.read(value, origin, report);
   const name = nameOf(value);
-  for (const { path: inner, reason, warning } of report.findings) {
+  const found = report.findings.map(({ path: inner, reason, warning }): Problem => {
     const whole = [...path, ...inner];
     const line = inner.length === 0 ? origin.line : document.lineAt(whole);
-    problems.push({ file, line, field: formatPath(whole), reason, warning, ...(name === '' ? {} : { object: name }) });
-  }
+    return { file, line, field: formatPath(whole), reason, warning, ...(name === '' ? {} : { object: name }) };
+  });
+  problems.push(...found.sort((a, b) => a.line - b.line));
   return report.refused ? undefined : object;
 }
 

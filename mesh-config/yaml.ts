@@ -87,7 +87,10 @@ function convertAll(
       });
     } catch (error) {
       if (!(error instanceof ReferenceError)) throw error;
-      return failed(lineOf(lines, root), `aliases expand too far (more than ${MAX_ALIASES} nodes), or name no anchor`);
+      const reason = error.message.startsWith('Excessive')
+        ? `aliases expand too far: they repeat more than ${MAX_ALIASES} nodes`
+        : `not valid YAML: ${error.message}`;
+      return failed(lineOf(lines, root), reason);
     }
   }
   return { documents, problems: [] };
@@ -98,9 +101,10 @@ function strangeKeys(doc: Document.Parsed, lines: LineCounter): YamlProblem[] {
   const problems: YamlProblem[] = [];
   visit(doc, {
     Pair(_, pair) {
-      if (isScalar(pair.key)) return;
+      if (isScalar(pair.key)) return undefined;
       const offset = isNode(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
       problems.push({ line: lines.linePos(offset).line, reason: 'not usable YAML: a key must be a plain text' });
+      return visit.SKIP;
     },
   });
   return problems;

@@ -21,7 +21,10 @@ export interface ProxyControl extends RulesetPublisher {
 export interface ProxyControlOptions {
   readonly path: string;
   readonly desired: Pick<Desired, 'rulesets' | 'endpoints'>;
-  readonly onRecords: (records: readonly AccessRecord[], from: { readonly slot: number; readonly dropped: number }) => void;
+  readonly onRecords: (
+    records: readonly AccessRecord[],
+    from: { readonly slot: number; readonly dropped: number },
+  ) => void;
   /** A worker has attached or is gone. */
   readonly onWorkers?: () => void;
   /** User that the workers run as; default: the one nobody else has. */
@@ -63,7 +66,11 @@ export async function createProxyControl(options: ProxyControlOptions): Promise<
     }
     const { slot, pid, build } = hello;
     workers.get(slot)?.end();
-    const worker = createWorker(stream, { slot, pid, build }, { onRecords: (from, records, dropped) => onRecords(records, { slot: from, dropped }) });
+    const worker = createWorker(
+      stream,
+      { slot, pid, build },
+      { onRecords: (from, records, dropped) => onRecords(records, { slot: from, dropped }) },
+    );
     workers.set(slot, worker);
     fresh.add(worker);
     stream.on('close', () => {
@@ -80,7 +87,10 @@ export async function createProxyControl(options: ProxyControlOptions): Promise<
     stream.on('close', () => void streams--);
     stream.on('end', () => stream.end());
     if (streams > MAX_STREAMS) {
-      stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `Cannot attach worker: ${streams} are attached` });
+      stream.emit('error', {
+        code: status.RESOURCE_EXHAUSTED,
+        details: `Cannot attach worker: ${streams} are attached`,
+      });
       return;
     }
     stream.once('data', (message: FromWorker) => greet(stream, message));
@@ -118,7 +128,12 @@ export async function createProxyControl(options: ProxyControlOptions): Promise<
 async function listen(path: string, attach: (stream: WorkerStream) => void, uid: number): Promise<Server> {
   rmSync(path, { force: true }); // of an agent that was killed
   const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES });
-  const service = loadService({ file: 'proxy.proto', name: 'weir.proxy.v1.ProxyControl', camelCase: true, longs: 'text' });
+  const service = loadService({
+    file: 'proxy.proto',
+    name: 'weir.proxy.v1.ProxyControl',
+    camelCase: true,
+    longs: 'text',
+  });
   server.addService(service, { Attach: attach });
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (cause) =>

@@ -5,7 +5,12 @@ import type { AdmittedEndpointRow, PeerRules, RulesetRow } from '../tables.ts';
 
 /** FromWorker of api/proxy.proto as proto-loader gives it (camel case, 64-bit numbers as texts). */
 export interface FromWorker {
-  readonly hello?: { readonly slot: number; readonly pid: number; readonly build: string; readonly version: string } | null;
+  readonly hello?: {
+    readonly slot: number;
+    readonly pid: number;
+    readonly build: string;
+    readonly version: string;
+  } | null;
   readonly ack?: { readonly version: string } | null;
   readonly records?: { readonly records: readonly AccessRecord[]; readonly dropped: string } | null;
 }

@@ -9,8 +9,6 @@ import type { AddressRow, AdmittedEndpointRow } from '../tables.ts';
 import type { MirroredMap } from './map.ts';
 
 export interface EndpointSync {
-  /** Something differs from what is in the maps. */
-  readonly isDirty: boolean;
   /**
    * Takes out endpoints that are gone or change, and closes the addresses whose identity changes. Returns addresses
    * whose connections belong to a pod that is gone.
@@ -72,9 +70,6 @@ export function createEndpointSync(
   };
 
   return {
-    get isDirty() {
-      return dirty.size + dirtyAddresses.size + stale.interfaces.size + stale.addresses.size > 0;
-    },
     evict() {
       const want = wanted();
       const orphaned: Address[] = [];

@@ -18,8 +18,8 @@ import { planTransition, type Write } from './transition.ts';
 import type { Entry } from './verdict.ts';
 
 export interface PolicySync {
-  /** Plans what has changed since the last time. Returns whether there is anything to write. */
-  plan(): boolean;
+  /** Plans the writes for what has changed since the last time. */
+  plan(): void;
   /** Stage one of the plan. False: some write failed; then stage two must wait. */
   tighten(): boolean;
   /** Stage two. Subjects whose writes fail stay narrower than wanted, and pending. */
@@ -106,7 +106,6 @@ export function createPolicySync(
         room -= newKeys(subject, [...plan.tighten, ...plan.loosen]);
         return { subject, ...plan };
       });
-      return planned.some(({ tighten, loosen }) => tighten.length + loosen.length > 0);
     },
     tighten() {
       let ok = true;
@@ -124,10 +123,8 @@ export function createPolicySync(
       planned = [];
     },
     isComplete: (id) =>
-      (['ingress', 'egress'] as const).every((direction) => {
-        const subject = subjects.get(`${id} ${direction}`);
-        return subject !== undefined && subject.dirty.size === 0;
-      }),
+      // Without any entry, everything is denied: complete as well.
+      (['ingress', 'egress'] as const).every((direction) => !subjects.get(`${id} ${direction}`)?.dirty.size),
     pending: () => [...dirty].map(({ identity: id, direction }) => `${id} ${direction}`),
     close: stop,
   };

@@ -99,6 +99,12 @@ export function createSync(options: {
   };
   setConfig(config);
 
+  // Writes so far that may have changed a verdict.
+  const decisive = (): number =>
+    [maps.policy, maps.identities, maps.endpoints, maps.endpointAddrs]
+      .map((map) => map.status())
+      .reduce((sum, { updates, deletes }) => sum + updates + deletes, 0);
+
   const update = async (): Promise<ApplyResult> => {
     for (const map of Object.values(maps)) map.settle();
     const late = new Set<number>();
@@ -106,16 +112,16 @@ export function createSync(options: {
       for (const slot of await proxies.publish(what)) late.add(slot);
     };
     services.shrink(); // 1
-    const touched = endpoints.isDirty;
+    const before = decisive();
     await conntrack.purge(endpoints.evict()); // 2
-    const planned = policy.plan();
+    policy.plan();
     await publish('new'); // 3
     const narrowed = policy.tighten(); // 4
     await publish('changed'); // 5
     if (narrowed) policy.loosen(); // 6
     endpoints.admit(policy.isComplete); // 7
     services.grow(); // 8
-    if (planned || touched) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
+    if (decisive() !== before) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
     await publish('removed'); // 10
     const complete = policy.pending().length + endpoints.pending().length + services.pending().length === 0;
     return { revision: config.revision, complete, lateWorkers: [...late] };

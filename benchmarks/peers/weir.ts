@@ -3,13 +3,14 @@
 //   pod client ---- node (agent, one worker) ---- pod server       nginx on 80 (the rule) and 8080 (policy changes)
 //                                            \--- pod server-tcp   iperf3, sockperf (L4 policy)
 
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type NodeLayout, nodeLayout, podNetns } from '#agent/layout.ts';
 import { findCgroupRoot } from '#agent/node/cgroup.ts';
 import { type Bench, checkRule } from '../bench.ts';
+import { leftovers } from '../leftovers.ts';
 import { TCP_SERVERS } from '../load/tcp.ts';
 import { HTTP_PORT, IPERF_PORT, originCommand, PROBE_PORT, SOCKPERF_PORT } from '../origin.ts';
 import { RULE } from '../rule.ts';
@@ -39,7 +40,6 @@ export interface WeirOptions {
 
 const WEIR = join(import.meta.dirname, '../../weir');
 const UP_TIMEOUT_MS = 120_000;
-const NODE_NAME = /^bench-(\d+)-[a-z]+$/;
 
 /** Starts a node; it is removed at the end of the run. Nodes that a killed run left behind are removed first. */
 export async function startWeir(bench: Bench, { name, zipkinUrl }: WeirOptions): Promise<WeirNode> {
@@ -85,11 +85,7 @@ async function addressIn(netns: string, signal: AbortSignal): Promise<string> {
 }
 
 async function removeLeftovers(signal: AbortSignal): Promise<void> {
-  const run = '/run/weir';
-  for (const node of existsSync(run) ? readdirSync(run) : []) {
-    const owner = NODE_NAME.exec(node)?.[1];
-    if (owner !== undefined && !existsSync(`/proc/${owner}`)) await down(node, signal);
-  }
+  for (const node of leftovers('/run/weir', /^bench-(\d+)-[a-z]+$/)) await down(node, signal);
 }
 
 async function down(node: string, signal: AbortSignal): Promise<void> {

@@ -22,7 +22,7 @@ export function plot(results: readonly FigureResult[], caption: string): string 
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}" font-family="sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="#ffffff"/>
 ${text(16, 24, 'Weir benchmarks', 'font-size="17" font-weight="bold"')}
-${text(16, 42, caption, `font-size="11" fill="${COLOURS.range}"`)}
+${text(16, 42, caption, 'font-size="11"')}
 ${panels.join('\n')}
 </svg>
 `;

@@ -78,6 +78,12 @@ INLINE bool is_link_local(const struct addr *a)
 	return a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
 }
 
+/* Link-local, or multicast of link or interface scope: the stack forwards neither. */
+INLINE bool stays_on_link(const struct addr *a)
+{
+	return is_link_local(a) || (a->bytes[0] == 0xff && (a->bytes[1] & 0xf) <= 2);
+}
+
 /* The link-local address that a pod's kernel makes of its MAC (RFC 4291 appendix A). */
 INLINE bool is_own_link_local(const struct addr *a, const __u8 *mac)
 {
@@ -165,7 +171,7 @@ OUTLINE int link_from_pod(struct hook *h)
 	int reason = 0;
 
 	if (p->icmp_type == MLD_QUERY || p->icmp_type == ND_ROUTER_ADVERT || p->icmp_type == ND_REDIRECT ||
-	    p->hops != (discovery ? ND_HOPS : MLD_HOPS))
+	    p->hops != (discovery ? ND_HOPS : MLD_HOPS) || !stays_on_link(&p->destination))
 		return drop(h, DROP_FORBIDDEN_ICMPV6);
 	if (!is_zero(&p->source) && !is_own_ipv6(&p->source, h->endpoint))
 		return drop(h, DROP_ND_SENDER);

@@ -91,8 +91,9 @@ INLINE int steer(struct hook *h, __u32 slot)
 {
 	__u32 state;
 
-	if (!is_plain(&h->packet))
-		return to_proxy(h); /* the stack reassembles it and finds the socket by itself */
+	/* The stack reassembles fragments and finds the socket by itself; a listener it would find is not the proxy's. */
+	if (h->packet.fragment)
+		return is_syn(&h->packet) ? drop(h, DROP_NOT_STEERED) : to_proxy(h);
 	state = proxy_socket_state(h);
 	/* a socket in TIME_WAIT is no obstacle to a new connection */
 	if (state && !(is_syn(&h->packet) && state == TCP_STATE_TIME_WAIT))

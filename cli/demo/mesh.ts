@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeStatus } from '#api/node.ts';
 import type { Flow, FlowsRequest } from '#observe/flow/model.ts';
 import { withNode } from '../client.ts';
+import { CliError } from '../exit.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
 const POLL_MS = 50;
@@ -76,7 +77,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     return mesh;
   } catch (error) {
     await mesh[Symbol.asyncDispose]();
-    throw new Error(`Cannot start node "${node}": ${(error as Error).message}\n${log}`, { cause: error });
+    throw new CliError(`Cannot start node "${node}": ${(error as Error).message}\n${log}`);
   }
 }
 

@@ -18,9 +18,7 @@ export function lowerToPorts(written: WrittenToPorts, place: Place): PortRule {
   const http = written.rules?.http ?? [];
   const ports = (written.ports ?? []).map((port, i) => {
     const path = [...place.path, 'ports', i];
-    const match = lowerPort(port, { ...place, path });
-    if (http.length > 0) checkL7Port(match, { ...place, path });
-    return match;
+    return lowerPort(port, http.length > 0, { ...place, path });
   });
   if (ports.length === 0) place.report.warn([...place.path, 'ports'], 'matches no traffic: no port is listed');
   if (written.rules && http.length === 0) {
@@ -30,22 +28,23 @@ export function lowerToPorts(written: WrittenToPorts, place: Place): PortRule {
   return { ports, l7: rules.length > 0 ? { kind: 'http', rules } : undefined };
 }
 
-function lowerPort(written: WrittenPort, place: Place): PortMatch {
+function lowerPort(written: WrittenPort, hasHttp: boolean, place: Place): PortMatch {
   const protocol = written.protocol ?? 'ANY';
   const port = parsePort(written.port, { ...place, path: [...place.path, 'port'] });
   const endPort = written.endPort ?? 0;
-  if (port === 0 || endPort === 0) return { port, endPort: port, protocol };
+  if (hasHttp) checkL7Port({ port, protocol }, place);
+  if (port === undefined || port === 0 || endPort === 0) return { port: port ?? 0, endPort: port ?? 0, protocol };
   if (endPort < port) {
     place.report.warn([...place.path, 'endPort'], `is ignored: it is below port ${port}, so only ${port} matches`);
   }
   return { port, endPort: Math.max(port, endPort), protocol };
 }
 
-/** Go's strconv.ParseUint(text, 0, 16): a leading 0 means octal. */
-function parsePort(text: string, place: Place): number {
-  const refuse = (reason: string): number => {
+/** Go's strconv.ParseUint(text, 0, 16): a leading 0 means octal. undefined: refused. */
+function parsePort(text: string, place: Place): number | undefined {
+  const refuse = (reason: string): undefined => {
     place.report.problem(place.path, reason);
-    return 0;
+    return undefined;
   };
   if (portName.safeParse(text.toLowerCase()).success) {
     return refuse(`named ports are not supported yet: write the number instead of ${show(text)}`);
@@ -61,7 +60,7 @@ function parsePort(text: string, place: Place): number {
 }
 
 /** The proxy sees TCP connections to a known port. */
-function checkL7Port(match: PortMatch, place: Place): void {
+function checkL7Port(match: { port: number | undefined; protocol: string }, place: Place): void {
   if (match.port === 0) place.report.problem([...place.path, 'port'], 'must not be 0 where HTTP rules are');
   if (match.protocol !== 'TCP') {
     const written = match.protocol === 'ANY' ? 'not ANY, which is the default' : `not ${match.protocol}`;

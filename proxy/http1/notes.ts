@@ -6,7 +6,7 @@ import type { Fields } from './fields.ts';
 /** Bits of Fields.connection. */
 export const CONNECTION = { close: 1, keepAlive: 2, upgrade: 4, framing: 8, malformed: 16 } as const;
 /** Bits of Fields.codings: what Transfer-Encoding said. */
-export const CODING = { chunkedLast: 1, chunkedBefore: 2, unknown: 4, malformed: 8 } as const;
+export const CODING = { chunkedLast: 1, chunkedBefore: 2, unknown: 4, malformed: 8, present: 16 } as const;
 /** Bits of Fields.expect. */
 export const EXPECT = { continue: 1, other: 2 } as const;
 
@@ -145,6 +145,7 @@ const CODINGS = ['gzip', 'x-gzip', 'deflate', 'compress', 'x-compress', 'identit
 
 function noteTransferEncoding(fields: Fields): void {
   const buffer = fields.buffer;
+  fields.codings |= CODING.present;
   const well = eachToken(fields, (start, length) => {
     const is = (lower: Uint8Array): boolean => length === lower.length && isWord(buffer, start, lower);
     if (length === 0) {

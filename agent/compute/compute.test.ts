@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { type Identity, RESERVED } from '#common/ids.ts';
+import { formatAddress } from '#common/ip.ts';
+import { createScene, resolverEndpoint, type Scene, tcp, verdictOf } from './scene.fixture.ts';
+
+const pod = (name: string, labels: Record<string, string>, more = ''): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, namespace: default, labels: ${JSON.stringify(labels)} }
+spec: { containers: [{ name: c, image: none, command: [sleep], ports: [{ name: web, containerPort: 8080 }] }] }
+${more}---`;
+const ORG = { empire: { org: 'empire' }, alliance: { org: 'alliance' } };
+const EVERYBODY = [
+  pod('deathstar', { ...ORG.empire, class: 'deathstar' }),
+  pod('tiefighter', { ...ORG.empire, class: 'tiefighter' }),
+  pod('xwing', { ...ORG.alliance, class: 'xwing' }),
+].join('\n');
+const policy = (name: string, spec: string): string => `
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: ${name}, namespace: default }
+spec:
+  endpointSelector: { matchLabels: { class: deathstar } }
+  ${spec}
+---`;
+const FROM_EMPIRE = 'fromEndpoints: [{ matchLabels: { org: empire } }]';
+const HTTP = 'rules: { http: [{ method: POST, path: /v1/request-landing }] }';
+const PORT_80 = 'ports: [{ port: "80", protocol: TCP }]';
+
+function idOf(scene: Scene, name: string): Identity {
+  const id = scene.compute.identityOf(`default/${name}`);
+  assert.ok(id !== undefined, `${name} has no identity`);
+  return id;
+}
+
+function ask(scene: Scene, from: string | Identity, port: number, direction: 'ingress' | 'egress' = 'ingress'): string {
+  const peer = typeof from === 'string' ? idOf(scene, from) : from;
+  const flow = { subject: idOf(scene, 'deathstar'), direction, peer, l4: tcp(port) };
+  const { action, ruleset, cookie } = verdictOf(scene.tables.desired.policy.values(), flow);
+  const names = scene.tables.desired.cookies.get(String(cookie))?.policies.join() ?? '';
+  if (action !== 'redirect') return `${action}${names && ` by ${names}`}`;
+  const rules = scene.tables.desired.rulesets.get(String(ruleset))?.rules ?? [];
+  const own = rules.filter((r) => r.peers === 'any' || r.peers.includes(peer));
+  const requests = own.flatMap((r) => [...r.http.map((h) => `${h.method} ${h.path}`), ...(r.wildcard ? ['*'] : [])]);
+  return `redirect [${requests.sort().join(', ')}] by ${names}`;
+}
+
+describe('compute', () => {
+  const cases = [
+    { name: 'no policy', policies: '', tiefighter: 'allow', xwing: 'allow', world: 'allow', other: 'allow' },
+    {
+      name: 'L3 and L4',
+      policies: policy('l4', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
+      tiefighter: 'allow by default/l4', xwing: 'deny', world: 'deny', other: 'deny',
+    },
+    {
+      name: 'L7',
+      policies: policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`),
+      tiefighter: 'redirect [POST /v1/request-landing] by default/l7', xwing: 'deny', world: 'deny', other: 'deny',
+    },
+    {
+      name: 'L7 for one, plain L4 for anybody: the plain one shows as a wildcard',
+      policies:
+        policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
+        policy('open', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
+      tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7,default/open',
+      xwing: 'allow by default/open', world: 'allow by default/open', other: 'deny',
+    },
+    {
+      name: 'L7 for anybody, L3 only for one',
+      policies:
+        policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
+        policy('friends', `ingress: [{ ${FROM_EMPIRE} }]`),
+      tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7',
+      xwing: 'redirect [POST /v1/request-landing] by default/l7',
+      world: 'redirect [POST /v1/request-landing] by default/l7', other: 'allow by default/friends',
+    },
+    {
+      name: 'an empty rule denies all',
+      policies: policy('closed', 'ingress: [{}]'),
+      tiefighter: 'deny', xwing: 'deny', world: 'deny', other: 'deny',
+    },
+    {
+      name: 'an empty peer list selects nobody',
+      policies: policy('nobody', `ingress: [{ fromEndpoints: [], toPorts: [{ ${PORT_80} }] }]`),
+      tiefighter: 'deny', xwing: 'deny', world: 'deny', other: 'deny',
+    },
+    {
+      name: 'no default deny: L7 only shows',
+      policies: policy('see', `enableDefaultDeny: { ingress: false }\n  ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`),
+      tiefighter: 'redirect [*, POST /v1/request-landing] by default/see',
+      xwing: 'redirect [*, POST /v1/request-landing] by default/see',
+      world: 'redirect [*, POST /v1/request-landing] by default/see', other: 'allow',
+    },
+    {
+      name: 'a range is cut where a single port says more',
+      policies:
+        policy('range', `ingress: [{ toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`) +
+        policy('port', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
+      tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
+      xwing: 'redirect [POST /v1/request-landing] by default/range',
+      world: 'redirect [POST /v1/request-landing] by default/range', other: 'redirect [POST /v1/request-landing] by default/range',
+    },
+    {
+      name: 'a narrow allow of anybody within a redirected range of one',
+      policies:
+        policy('range', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`) +
+        policy('port', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
+      tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
+      xwing: 'allow by default/port', world: 'allow by default/port', other: 'redirect [POST /v1/request-landing] by default/range',
+    },
+  ];
+  for (const { name, policies, tiefighter, xwing, world, other } of cases) {
+    it(`decides: ${name}`, () => {
+      using scene = createScene();
+      scene.put(EVERYBODY + policies);
+      assert.equal(scene.compute.step(), true);
+      assert.equal(ask(scene, 'tiefighter', 80), tiefighter);
+      assert.equal(ask(scene, 'xwing', 80), xwing);
+      assert.equal(ask(scene, RESERVED.worldIpv4, 80), world);
+      assert.equal(ask(scene, 'tiefighter', 90), other);
+      assert.match(ask(scene, 'tiefighter', 80, 'egress'), /^allow$/);
+      assert.equal(scene.compute.step(), false);
+    });
+  }
+
+  it('lets a deny win over every allow, and names nobody who is denied in a ruleset', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY + policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
+    const l7 = scene.tables.inputs.policies.get('default/l7');
+    assert.ok(l7);
+    const rules = l7.rules.map((rule) => ({
+      ...rule,
+      ingress: [
+        ...(rule.ingress ?? []),
+        {
+          peers: [{ kind: 'labels' as const, selector: { requirements: [{ source: 'any', key: 'org', operator: 'In' as const, values: ['alliance'] }] } }],
+          ports: 'all' as const,
+          deny: true,
+        },
+      ],
+    }));
+    scene.tables.inputs.policies.set('default/l7', { ...l7, rules });
+    scene.compute.step();
+    assert.equal(ask(scene, 'xwing', 80), 'deny by default/l7');
+    assert.match(ask(scene, 'tiefighter', 80), /^redirect/);
+    const [ruleset] = [...scene.tables.desired.rulesets.values()];
+    const peers = ruleset?.rules[0]?.peers;
+    assert.ok(Array.isArray(peers) && !peers.includes(idOf(scene, 'xwing')) && peers.includes(RESERVED.worldIpv6));
+  });
+
+  it('always lets the local host in, with all requests where others are asked', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY + policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
+    scene.compute.step();
+    assert.equal(ask(scene, RESERVED.host, 443), 'allow');
+    assert.match(ask(scene, RESERVED.host, 80), /\[\*, POST/);
+  });
+
+  it('keeps a ruleset that no entry names any more, saying what L3 and L4 say now', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY + policy('p', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
+    scene.compute.step();
+    const [before] = [...scene.tables.desired.rulesets.values()];
+    const current = (): unknown => scene.tables.desired.rulesets.get(String(before?.id))?.rules;
+    scene.put(policy('p', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`));
+    scene.compute.step();
+    const empire = [idOf(scene, 'deathstar'), idOf(scene, 'tiefighter')].sort((a, b) => a - b);
+    // The local host may always reach its pods.
+    const host = { peers: [RESERVED.host], wildcard: true, http: [], policies: [] };
+    assert.deepEqual(current(), [{ peers: empire, wildcard: true, http: [], policies: ['default/p'] }, host]);
+    scene.put(policy('p', 'ingress: [{}]'));
+    scene.compute.step();
+    assert.deepEqual(current(), [host]);
+    scene.remove('policy', 'default/p');
+    scene.compute.step();
+    assert.deepEqual(current(), [{ peers: 'any', wildcard: true, http: [], policies: [] }]);
+    scene.remove('pod', 'default/deathstar');
+    scene.compute.step();
+    assert.equal(current(), undefined);
+  });
+
+  it('gives equal labels one identity, follows namespace labels, and forgets what nobody has', () => {
+    using scene = createScene();
+    scene.put(pod('a', { app: 'x' }) + pod('b', { app: 'x', 'pod-template-hash': '5f' }) + pod('c', { app: 'y' }));
+    scene.compute.step();
+    assert.equal(idOf(scene, 'a'), idOf(scene, 'b'));
+    assert.notEqual(idOf(scene, 'a'), idOf(scene, 'c'));
+    const before = idOf(scene, 'a');
+    scene.put('apiVersion: v1\nkind: Namespace\nmetadata: { name: default, labels: { env: prod } }');
+    scene.compute.step();
+    assert.notEqual(idOf(scene, 'a'), before);
+    const row = scene.tables.desired.identities.get(String(idOf(scene, 'a')));
+    assert.deepEqual(row?.labels, [
+      'k8s:app=x',
+      'k8s:io.cilium.k8s.namespace.labels.env=prod',
+      'k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=default',
+      'k8s:io.cilium.k8s.policy.cluster=default',
+      'k8s:io.cilium.k8s.policy.serviceaccount=default',
+      'k8s:io.kubernetes.pod.namespace=default',
+    ]);
+    assert.equal(scene.tables.desired.identities.get(String(before)), undefined);
+    scene.remove('namespace', 'default');
+    scene.compute.step();
+    assert.equal(idOf(scene, 'a'), before, 'the number is remembered');
+  });
+
+  it('keeps all numbers over a restart', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY + policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
+    scene.put('apiVersion: v1\nkind: Service\nmetadata: { name: s }\nspec: { selector: { class: deathstar }, ports: [{ port: 80 }] }');
+    scene.compute.step();
+    const next = scene.restart();
+    next.compute.step();
+    for (const name of ['identities', 'addresses', 'policy', 'rulesets', 'cookies', 'frontends', 'backends', 'dns'] as const) {
+      const sorted = (s: Scene): unknown => [...s.tables.desired[name].entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+      assert.deepEqual(sorted(next), sorted(scene), name);
+    }
+    assert.ok(scene.tables.desired.rulesets.size > 0 && scene.tables.desired.backends.size > 0);
+  });
+
+  it('refuses to start from a damaged state, instead of mixing up numbers', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY);
+    scene.compute.step();
+    const good = JSON.parse(readFileSync(scene.statePath, 'utf8'));
+    const [first, second] = Object.keys(good.identities.numbers) as [string, string];
+    good.identities.numbers[first] = good.identities.numbers[second];
+    for (const text of ['{', '{"version":2}', JSON.stringify(good)]) {
+      writeFileSync(scene.statePath, text);
+      assert.throws(() => scene.restart(), { code: 'WEIR_STATE_UNREADABLE' });
+    }
+  });
+
+  it('marks addresses by whose they are', () => {
+    using scene = createScene();
+    scene.put(EVERYBODY);
+    scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
+    scene.compute.step();
+    const row = (key: string): unknown => {
+      const found = scene.tables.desired.addresses.get(key);
+      return found && [found.identity, found.flags];
+    };
+    assert.deepEqual(row('10.244.0.1/32'), [RESERVED.host, 1]);
+    assert.deepEqual(row('fd00:10:244::1/128'), [RESERVED.host, 1]);
+    assert.deepEqual(row('10.244.0.2/32'), [scene.compute.identityOf('kube-system/resolver'), 1]);
+    assert.deepEqual(row('10.244.0.10/32'), [idOf(scene, 'deathstar'), 2]);
+    assert.equal(row('10.244.0.99/32'), undefined);
+    assert.equal([...scene.tables.desired.policy.values()].some((p) => p.subject === scene.compute.identityOf('kube-system/resolver')), false);
+    const dns = scene.tables.desired.frontends.get('10.96.0.10 53 17');
+    assert.equal(dns?.backends.length, 1);
+    const backend = scene.tables.desired.backends.get(String(dns?.backends[0]));
+    assert.equal(backend && formatAddress(backend.address), '10.244.0.2');
+  });
+});

@@ -1,0 +1,135 @@
+// For tests: a node's tables fed from YAML, with an endpoint for every Pod, and compute over them.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { endpointId, type Identity, identity, ifindex } from '#common/ids.ts';
+import { addOffset, address } from '#common/ip.ts';
+import type { PodObject } from '#mesh-config/model.ts';
+import { readObjects } from '#mesh-config/read.ts';
+import { nodeLayout } from '../layout.ts';
+import { IP_PROTOCOL, type L4 } from '../policy/l4.ts';
+import { decide, type Entry } from '../sync/verdict.ts';
+import { createTables, type EndpointRow, type PolicyEntryRow, type Tables } from '../tables.ts';
+import { type Compute, createCompute } from './compute.ts';
+
+export const LAYOUT = nodeLayout('test', '/none');
+
+export interface Scene extends Disposable {
+  readonly tables: Tables;
+  readonly compute: Compute;
+  readonly statePath: string;
+  /** Adds or replaces the objects of a YAML text; throws its problems. Pods become ready endpoints. */
+  put(yaml: string): void;
+  remove(kind: 'pod' | 'namespace' | 'service' | 'policy', key: string): void;
+  /** Compute of a new agent over new tables with the same inputs and the same state. */
+  restart(): Scene;
+}
+
+/** An empty node, or one with `inputs` taken over. */
+export function createScene(directory = mkdtempSync(join(tmpdir(), 'weir-compute-')), inputs?: Tables['inputs']): Scene {
+  const tables = createTables();
+  for (const [name, table] of Object.entries(inputs ?? {})) {
+    const target = tables.inputs[name as keyof Tables['inputs']];
+    for (const [key, row] of table.entries()) target.set(key, row as never);
+  }
+  const statePath = join(directory, 'compute.json');
+  const compute = createCompute(tables, { layout: LAYOUT, statePath });
+  const numbers = new Map<string, number>();
+  return {
+    tables,
+    compute,
+    statePath,
+    put(yaml) {
+      const { objects, problems } = readObjects('test.yaml', yaml);
+      const refused = problems.filter((p) => !p.warning);
+      if (refused.length > 0) throw new Error(JSON.stringify(refused));
+      for (const object of objects) {
+        const key = `${object.namespace}/${object.name}`;
+        if (object.kind === 'Pod') {
+          const number = numbers.get(key) ?? numbers.size + 10;
+          numbers.set(key, number);
+          tables.inputs.endpoints.set(key, endpointOf(object, number));
+        } else if (object.kind === 'Namespace') tables.inputs.namespaces.set(object.name, object);
+        else if (object.kind === 'Service') tables.inputs.services.set(key, object);
+        else if (object.kind === 'CiliumNetworkPolicy') tables.inputs.policies.set(key, object);
+      }
+    },
+    remove(kind, key) {
+      const { endpoints, namespaces, services, policies } = tables.inputs;
+      ({ pod: endpoints, namespace: namespaces, service: services, policy: policies })[kind].delete(key);
+    },
+    restart() {
+      compute.close();
+      return createScene(directory, tables.inputs);
+    },
+    [Symbol.dispose]() {
+      compute.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The endpoint of a pod, at the addresses number `n` of the pod ranges. */
+export function endpointOf(pod: PodObject, n: number): EndpointRow {
+  return {
+    namespace: pod.namespace,
+    pod: pod.name,
+    id: endpointId(n),
+    ip4: addOffset(LAYOUT.addresses.podCidr4.address, n),
+    ip6: addOffset(LAYOUT.addresses.podCidr6.address, n),
+    labels: pod.labels,
+    workload: { kind: 'Pod', name: pod.name },
+    serviceAccount: pod.spec.serviceAccount,
+    device: {
+      ifindex: ifindex(n + 100),
+      name: `lxc${n}`,
+      podMac: `02:00:00:00:00:${(n % 256).toString(16).padStart(2, '0')}`,
+      hostMac: '02:00:00:00:01:00',
+      netns: '/run/netns/none',
+      containerId: `${pod.name}-${n}`,
+    },
+    ready: true,
+    namedPorts: pod.spec.containers.flatMap((c) => c.ports.filter((p) => p.name !== '')),
+  };
+}
+
+/** The resolver: an address of the node that acts as a workload. */
+export function resolverEndpoint(): EndpointRow {
+  return {
+    namespace: 'kube-system',
+    pod: 'resolver',
+    id: endpointId(1),
+    ip4: address('10.244.0.2'),
+    ip6: address('fd00:10:244::2'),
+    labels: { 'k8s-app': 'kube-dns' },
+    workload: { kind: 'Node', name: 'resolver' },
+    serviceAccount: 'default',
+    device: undefined,
+    ready: true,
+    namedPorts: [],
+  };
+}
+
+/** What the rows say of one packet: "deny", "allow", or "redirect" with the ruleset's id. */
+export function verdictOf(
+  rows: Iterable<PolicyEntryRow>,
+  flow: { readonly subject: Identity; readonly direction: 'ingress' | 'egress'; readonly peer: Identity; readonly l4: L4 },
+): { readonly action: 'allow' | 'deny' | 'redirect'; readonly ruleset: number; readonly cookie: number } {
+  const tables = new Map<Identity, Map<number, Entry>>();
+  for (const row of rows) {
+    if (row.subject !== flow.subject || row.direction !== flow.direction) continue;
+    const l4 = { protocol: row.protocol, port: row.port, bits: row.l4Bits };
+    const table = tables.get(row.peer) ?? new Map<number, Entry>();
+    const { action, precedence, cookie, l4Bits } = row;
+    table.set((l4.bits * 256 + l4.protocol) * 65536 + l4.port, { l4, l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie });
+    tables.set(row.peer, table);
+  }
+  const won = decide(tables.get(flow.peer) ?? new Map(), tables.get(identity(0)) ?? new Map(), flow.l4);
+  return { action: won?.action ?? 'deny', ruleset: won?.ruleset ?? 0, cookie: won?.cookie ?? 0 };
+}
+
+/** A TCP packet to `port`. */
+export function tcp(port: number): L4 {
+  return { protocol: IP_PROTOCOL.TCP, port, bits: 24 };
+}

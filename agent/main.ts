@@ -1,0 +1,206 @@
+// The agent: tables in the middle, sources and CNI before them, compute and sync behind. Parts start in the order in which
+// they need each other and stop in reverse. What it leaves when it ends goes on: programs, maps, workers and pods.
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { type AttachMode, openDatapath } from '#bpf/loader.ts';
+import { createLifecycle, type Lifecycle } from '#common/lifecycle.ts';
+import { createLogger, type Logger } from '#common/log.ts';
+import { readOptions } from '#common/options.ts';
+import { serveAgentApi } from './api/server.ts';
+import { createCniPlugin } from './cni/plugin.ts';
+import { startCniServer } from './cni/server.ts';
+import { createCompute } from './compute/compute.ts';
+import { createProxyControl } from './control/control.ts';
+import { startResolver } from './dns/server.ts';
+import { createFlowPipeline } from './flows/pipeline.ts';
+import { METRICS_PORT, nodeLayout } from './layout.ts';
+import { createAgentMetrics } from './metrics/metrics.ts';
+import { serveMetrics } from './metrics/server.ts';
+import { findCgroupRoot } from './node/cgroup.ts';
+import { AGENT_OPTIONS, type AgentOptions } from './options.ts';
+import { components, mapStatuses, metricsProviders, type Parts, workerStatuses } from './providers.ts';
+import { createReconciler, type Reconciler } from './reconcile.ts';
+import { DNS_PORT, RESOLVER_KEY, resolverEndpoint } from './resolver-endpoint.ts';
+import { startRuntime } from './runtime/runtime.ts';
+import { watchDirectory } from './sources/directory.ts';
+import { nodeConfig, startWorkers } from './steering.ts';
+import { conntrackTable, createConntrack } from './sync/conntrack.ts';
+import { createSync } from './sync/sync.ts';
+import { createTables, type Tables } from './tables.ts';
+import { watchConntrack, watchLosses } from './watch.ts';
+
+const MODES: readonly string[] = ['auto', 'tcx', 'clsact'] satisfies readonly (AttachMode | 'auto')[];
+
+async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Promise<void> {
+  const begun = performance.now();
+  const root = findCgroupRoot();
+  if (!root.ok) throw new Error(root.error);
+  if (!MODES.includes(options.attachMode)) {
+    throw new Error(`Cannot attach programs: "${options.attachMode}" is none of ${MODES.join(', ')}`);
+  }
+  const layout = nodeLayout(options.node, root.value);
+  const version = packageVersion();
+  const tables = createTables();
+  tables.inputs.endpoints.set(RESOLVER_KEY, resolverEndpoint(layout.addresses));
+  const workerCount = options.workers === 0 ? availableParallelism() : options.workers;
+
+  const datapath = openDatapath({ bpffs: layout.bpffs, attachMode: options.attachMode as AttachMode | 'auto' });
+  lifecycle.add('datapath', () => datapath.close());
+  datapath.attachCgroup(layout.cgroup);
+
+  const pipelineSink = { current: undefined as ReturnType<typeof createFlowPipeline> | undefined };
+  const control = await createProxyControl({
+    path: layout.proxySocket,
+    desired: tables.desired,
+    onRecords: (records, { dropped }) => pipelineSink.current?.accessRecords(records, dropped),
+    onWorkers: () => log.info({ workers: control.workers().length }, 'proxy workers changed'),
+  });
+  lifecycle.add('proxy control', () => control.close());
+  const compute = createCompute(tables, { layout, statePath: join(layout.stateDir, 'numbers.json') });
+  lifecycle.add('compute', () => compute.close());
+  const conntrack = createConntrack(conntrackTable(datapath.maps.conntrack), bootSeconds);
+  const config = nodeConfig(workerCount);
+  const sync = createSync({ tables, maps: datapath.maps, proxies: control, conntrack, config });
+  lifecycle.add('sync', () => sync.close());
+
+  const parts: Parts = { datapath, sync, control, compute, late: {} };
+  const metrics = createAgentMetrics({ tables, providers: metricsProviders(parts), version });
+  const pipeline = createFlowPipeline({ node: layout.node, tables, sink: metrics.flows });
+  pipelineSink.current = pipeline;
+  lifecycle.add('flows', () => pipeline.close());
+  const ring = datapath.events((events) => {
+    for (const event of events) pipeline.kernelEvent(event);
+  });
+  lifecycle.add('events', () => ring[Symbol.dispose]());
+  lifecycle.add(
+    'losses',
+    watchLosses(datapath, (count) => pipeline.lost('PERF_EVENT_RING_BUFFER', count)),
+  );
+  lifecycle.add('conntrack', watchConntrack(conntrack, metrics));
+
+  const reconciler = createReconciler({
+    compute,
+    sync,
+    onRound(outcome, seconds) {
+      if (outcome instanceof Error) log.error({ error: outcome.message }, 'update failed');
+      else {
+        metrics.policyImplemented('file', seconds);
+        log.info({ ...outcome, seconds }, 'update in force');
+      }
+    },
+  });
+  lifecycle.add('reconciler', () => reconciler.close());
+  parts.late.reconciler = reconciler;
+
+  const cni = createCniPlugin({ layout, tables, log, hooks: cniHooks({ datapath, reconciler, sync }) });
+  lifecycle.add('cni', () => cni.close());
+  await cni.adopt();
+  const source = watchDirectory({ dir: options.dir, tables });
+  lifecycle.add('source', () => source.close());
+  parts.late.source = source;
+  for (const table of Object.values(tables.inputs)) table.subscribe(() => reconciler.poke());
+  followPolicies(tables, metrics);
+  await reconciler.settled();
+
+  const workers = startWorkers({ count: workerCount, layout, datapath, options, log });
+  lifecycle.add('workers', () => workers.release());
+  parts.late.workers = workers;
+  const resolver = await startResolver({
+    addresses: [layout.addresses.resolver4, layout.addresses.resolver6],
+    port: DNS_PORT,
+    names: tables.desired.dns,
+  });
+  lifecycle.add('resolver', () => resolver.close());
+  const cniServer = await startCniServer({ path: layout.cniSocket, plugin: cni, log });
+  lifecycle.add('cni server', () => cniServer.close());
+  const runtime = await startRuntime({ layout, tables: tables.inputs, cni, log });
+  lifecycle.add('runtime', () => runtime.close());
+  const http = await serveMetrics(metrics, { host: '127.0.0.1', port: METRICS_PORT });
+  lifecycle.add('metrics', () => http.close());
+  const api = await serveAgentApi({
+    socket: layout.agentSocket,
+    node: layout.node,
+    version,
+    source: options.dir,
+    tables,
+    ring: pipeline.ring,
+    onLost: (count) => metrics.flows.lost('HUBBLE_RING_BUFFER', count),
+    providers: {
+      runtime,
+      maps: () => mapStatuses(parts),
+      components: () => components(parts),
+      workers: () => workerStatuses(parts),
+      policyRevision: () => sync.revision(),
+      metricsText: () => metrics.text(),
+    },
+  });
+  lifecycle.add('api', () => api.close());
+  const seconds = (performance.now() - begun) / 1_000;
+  metrics.bootstrapped('overall', 'success', seconds);
+  log.info({ seconds }, 'agent started');
+}
+
+function cniHooks(parts: {
+  readonly datapath: ReturnType<typeof openDatapath>;
+  readonly reconciler: Reconciler;
+  readonly sync: ReturnType<typeof createSync>;
+}): Parameters<typeof createCniPlugin>[0]['hooks'] {
+  const { datapath, reconciler, sync } = parts;
+  return {
+    attach: (name, index) => void datapath.attachInterface(name, index),
+    detach: (name) => datapath.detachInterface(name),
+    async ready(endpoint, signal) {
+      await reconciler.settled(signal);
+      const key = `${endpoint.namespace}/${endpoint.pod}`;
+      if (sync.pending().endpoints.includes(key)) {
+        throw new Error(`Cannot let pod "${key}" in: its policy is not in the kernel maps`);
+      }
+    },
+    unavailable: () => reconciler.problem(),
+  };
+}
+
+/** Counts what becomes of policy objects. */
+function followPolicies(tables: Tables, metrics: ReturnType<typeof createAgentMetrics>): void {
+  for (const _ of tables.inputs.policies.values()) metrics.policyChanged('success');
+  tables.inputs.policies.subscribe(() => metrics.policyChanged('success'));
+  tables.objects.subscribe(({ after }) => {
+    if (after && !after.accepted) metrics.policyChanged('fail');
+  });
+}
+
+function bootSeconds(): number {
+  return Math.floor(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]));
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+const options = readOptions(AGENT_OPTIONS, process.argv.slice(2), process.env);
+if (!options.ok) {
+  for (const problem of options.error) console.error(problem);
+  process.exit(2);
+}
+const log = createLogger('agent', options.value.logLevel);
+const lifecycle = createLifecycle();
+const end = async (code: number): Promise<never> => {
+  await lifecycle.stop((name, error) => log.warn({ part: name, error: String(error) }, 'part did not stop'));
+  process.exit(code);
+};
+process.once('SIGTERM', () => void end(0));
+process.once('SIGINT', () => void end(0));
+process.on('uncaughtException', (error) => {
+  log.fatal({ error: error.stack }, 'agent failed');
+  process.exit(1);
+});
+log.info(options.value, 'options');
+try {
+  await start(options.value, log, lifecycle);
+} catch (error) {
+  log.fatal({ error: (error as Error).stack }, 'agent cannot start');
+  await end(1);
+}

@@ -1,0 +1,86 @@
+// What the node API and the metrics are told by the parts of the agent.
+
+import type { Component, MapStatus, WorkerStatus } from '#api/node.ts';
+import { LOSS_CONNTRACK, LOSS_DROP_EVENT, LOSS_EVENT, LOSS_FRAGMENT, LOSS_REVERSE, POLICY_INGRESS } from '#bpf/abi.ts';
+import type { Datapath } from '#bpf/loader.ts';
+import type { Compute } from './compute/compute.ts';
+import type { ProxyControl } from './control/control.ts';
+import type { KernelLoss, MetricsProviders } from './metrics/providers.ts';
+import type { Reconciler } from './reconcile.ts';
+import type { DirectorySource } from './sources/directory.ts';
+import type { Sync } from './sync/sync.ts';
+import type { Workers } from './workers/workers.ts';
+
+export interface Parts {
+  readonly datapath: Pick<Datapath, 'counters' | 'losses' | 'maps'>;
+  readonly sync: Pick<Sync, 'maps' | 'revision' | 'pending'>;
+  readonly control: Pick<ProxyControl, 'workers'>;
+  readonly compute: Pick<Compute, 'problems'>;
+  /** Parts that start later than the API and the metrics. */
+  readonly late: {
+    source?: Pick<DirectorySource, 'problem'>;
+    reconciler?: Pick<Reconciler, 'problem'>;
+    workers?: Pick<Workers, 'states'>;
+  };
+}
+
+const LOSS_NAMES: readonly (readonly [number, KernelLoss['kind']])[] = [
+  [LOSS_EVENT, 'flow_event'],
+  [LOSS_DROP_EVENT, 'drop_event'],
+  [LOSS_CONNTRACK, 'conntrack'],
+  [LOSS_FRAGMENT, 'fragment'],
+  [LOSS_REVERSE, 'reverse'],
+];
+
+/** State of each part, for `weir status`. */
+export function components(parts: Parts): readonly Component[] {
+  const { source, reconciler } = parts.late;
+  const pending = Object.entries(parts.sync.pending()).filter(([, rows]) => rows.length > 0);
+  const unmet = parts.compute.problems();
+  return [
+    component('source', source ? source.problem() : undefined, source === undefined),
+    component('compute', reconciler?.problem() ?? unmet.map((p) => `${p.object}: ${p.reason}`).join('; ')),
+    component('sync', pending.map(([table, rows]) => `${rows.length} rows of ${table} are not in force`).join('; ')),
+  ];
+}
+
+function component(name: string, problem: string | undefined, isStarting = false): Component {
+  if (isStarting) return { name, state: 'starting', message: '' };
+  return problem ? { name, state: 'degraded', message: problem } : { name, state: 'ok', message: '' };
+}
+
+/** Workers as supervision and the control channel see them together. */
+export function workerStatuses(parts: Parts): readonly WorkerStatus[] {
+  const attached = new Map(parts.control.workers().map((worker) => [worker.slot, worker]));
+  return (parts.late.workers?.states() ?? []).map(({ slot, pid, restarts }) => {
+    const worker = attached.get(slot);
+    const isCurrent = worker !== undefined && worker.pid === pid;
+    const state = isCurrent ? 'attached' : pid === 0 ? 'failed' : 'starting';
+    return { slot, pid, state, version: worker?.acknowledged ?? 0, restarts };
+  });
+}
+
+/** What metrics read when they are scraped. */
+export function metricsProviders(parts: Parts): MetricsProviders {
+  return {
+    packetCounters: () =>
+      parts.datapath.counters().map(({ reason, direction, packets, bytes }) => ({
+        reason,
+        direction: direction === POLICY_INGRESS ? 'ingress' : 'egress',
+        packets: Number(packets),
+        bytes: Number(bytes),
+      })),
+    kernelLosses() {
+      const losses = parts.datapath.losses();
+      return LOSS_NAMES.map(([index, kind]) => ({ kind, count: Number(losses[index] ?? 0n) }));
+    },
+    maps: () => parts.sync.maps(),
+    policyRevision: () => parts.sync.revision(),
+    workers: () => workerStatuses(parts),
+  };
+}
+
+/** Maps for `weir status`. */
+export function mapStatuses(parts: Parts): readonly MapStatus[] {
+  return parts.sync.maps();
+}

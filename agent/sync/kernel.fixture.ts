@@ -1,0 +1,116 @@
+// For tests: all maps in memory, proxies that know what they were told, and what the kernel and the proxies together
+// would make of a request on a new connection at this very moment.
+
+import { ACTION_ALLOW, ACTION_REDIRECT, ADDR_MANAGED, MAPS, POLICY_EGRESS, POLICY_INGRESS } from '#bpf/abi.ts';
+import { type Address, formatAddress } from '#common/ip.ts';
+import { createPublished, type Publication } from '../control/published.ts';
+import { l4Covers } from '../policy/l4.ts';
+import type { Tables } from '../tables.ts';
+import { type FakeMap, fakeMap } from './fake-map.ts';
+import type { RulesetPublisher, SyncMaps } from './sync.ts';
+
+export interface FakeKernel {
+  readonly maps: { readonly [N in keyof SyncMaps]: SyncMaps[N] & FakeMap<never, never> };
+  /** Called after every single write to any map, and after every change of what the proxies know. */
+  onStep: (() => void) | undefined;
+  proxiesFor(tables: Tables): RulesetPublisher;
+  /** Whether the request passes. */
+  passes(request: Request): boolean;
+  /** Interface behind which the pod with this address sits; undefined: none. */
+  interfaceOf: (address: string) => number | undefined;
+}
+
+export interface Request {
+  readonly from: Address;
+  readonly to: Address;
+  readonly port: number;
+  readonly method: string;
+}
+
+interface Peer {
+  readonly anyPeer: boolean;
+  readonly identities: readonly number[];
+  readonly wildcard: boolean;
+  readonly http: readonly { readonly method: string }[];
+}
+
+const WORLD = 9;
+
+/** Empty maps, proxies that know nothing. */
+export function fakeKernel(): FakeKernel {
+  const names = ['policy', 'identities', 'endpoints', 'endpoint_addrs', 'services', 'backends', 'node_config'] as const;
+  const maps = Object.fromEntries(names.map((name) => [name, fakeMap(MAPS[name].key as never)])) as unknown as FakeKernel['maps'];
+  const rulesets = new Map<number, readonly Peer[]>();
+  const step = (): void => kernel.onStep?.();
+  for (const name of names) maps[name].onWrite = step;
+
+  const ask = (subject: number, peer: number, direction: number, port: number): { action: number; ruleset: number } => {
+    const lookup = (who: number): { action: number; ruleset: number; precedence: number; l4Bits: number } | undefined => {
+      const covers = l4Covers({ protocol: 6, port, bits: 24 });
+      for (let i = covers.length - 1; i >= 0; i--) {
+        const l4 = covers[i];
+        if (!l4) continue;
+        const key = { prefixlen: 72 + l4.bits, subject, peer: who, direction, protocol: l4.protocol, port: l4.port };
+        const value = maps.policy.get(key);
+        if (value) return value;
+      }
+      return undefined;
+    };
+    const own = lookup(peer);
+    const any = lookup(0);
+    const won =
+      !own || (any && (any.precedence > own.precedence || (any.precedence === own.precedence && any.l4Bits > own.l4Bits)))
+        ? any
+        : own;
+    return won ?? { action: 2, ruleset: 0 };
+  };
+  const resolve = (ip: Address): { readonly identity: number; readonly local: boolean } | undefined => {
+    const endpoint = maps.endpoint_addrs.get(ip);
+    if (endpoint) return { identity: endpoint.identity, local: true };
+    const known = maps.identities.get({ prefixlen: 128, ip });
+    if (known && known.flags & ADDR_MANAGED) return undefined;
+    return { identity: known?.identity ?? WORLD, local: false };
+  };
+  const allowed = ({ action, ruleset }: { action: number; ruleset: number }, peer: number, method: string): boolean => {
+    if (action === ACTION_ALLOW) return true;
+    if (action !== ACTION_REDIRECT) return false;
+    const peers = rulesets.get(ruleset) ?? [];
+    return peers.some(
+      (p) => (p.anyPeer || p.identities.includes(peer)) && (p.wildcard || p.http.some((h) => h.method === '' || h.method === method)),
+    );
+  };
+  const kernel: FakeKernel = {
+    maps,
+    onStep: undefined,
+    interfaceOf: () => undefined,
+    proxiesFor(tables) {
+      const published = createPublished(tables.desired);
+      return {
+        publish(what: Publication) {
+          const delta = published.advance(what);
+          for (const id of delta?.removedRulesets ?? []) rulesets.delete(id);
+          for (const ruleset of (delta?.rulesets ?? []) as readonly { id: number; peers: readonly Peer[] }[]) {
+            rulesets.set(ruleset.id, ruleset.peers);
+          }
+          step();
+          return Promise.resolve([]);
+        },
+      };
+    },
+    passes({ from, to, port, method }) {
+      const ifindex = kernel.interfaceOf(formatAddress(from));
+      if (ifindex !== undefined && !maps.endpoints.get(ifindex)) return false;
+      const [source, destination] = [resolve(from), resolve(to)];
+      if (!source || !destination) return false;
+      if (ifindex !== undefined && !source.local) return false;
+      if (source.local) {
+        const egress = ask(source.identity, destination.identity, POLICY_EGRESS, port);
+        if (!allowed(egress, destination.identity, method)) return false;
+      }
+      if (!destination.local) return true;
+      return allowed(ask(destination.identity, source.identity, POLICY_INGRESS, port), source.identity, method);
+    },
+  };
+  return kernel;
+}
+

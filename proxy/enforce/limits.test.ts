@@ -1,0 +1,130 @@
+// Limits: each is met, counted, and does what it says.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ProxyUnderTest, portOf, startClient, startProxy, startServer } from '../testing/harness.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
+const answering = () => startServer((socket) => socket.on('data', () => socket.write(OK)));
+
+async function answered(proxy: ProxyUnderTest, text: string): Promise<string> {
+  using client = await startClient(proxy.port);
+  client.send(text);
+  await client.ended(8_000);
+  return client.received;
+}
+
+test('heads', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { maxHeadBytes: 5000, maxFields: 20 } });
+  assert.match(await answered(proxy, get(`/${'x'.repeat(6000)}`)), /^HTTP\/1.1 431 /);
+  assert.match(await answered(proxy, `GET /${'x'.repeat(200_000)}`), /^HTTP\/1.1 414 /);
+  assert.match(await answered(proxy, get('/', `X: ${'y'.repeat(200_000)}`)), /^HTTP\/1.1 431 /);
+  assert.equal(proxy.count('limit|head size'), 3);
+  assert.match(await answered(proxy, get('/', 'X: y\r\n'.repeat(20))), /^HTTP\/1.1 431 /);
+  assert.equal(proxy.count('limit|fields'), 1);
+  using client = await startClient(proxy.port);
+  client.send(get(`/${'x'.repeat(4900)}`, 'X: y\r\n'.repeat(19)));
+  await client.until((text) => text === OK);
+});
+
+test('time for a head, also if it goes on coming', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { headTimeoutMs: 1000 } });
+  using client = await startClient(proxy.port);
+  client.send('GET / HTTP/1.1\r\n');
+  const drip = setInterval(() => client.send('X: y\r\n'), 200);
+  try {
+    await client.ended(8_000);
+  } finally {
+    clearInterval(drip);
+  }
+  assert.match(client.received, /^HTTP\/1.1 408 /);
+  assert.equal(proxy.count('limit|head timeout'), 1);
+});
+
+test('time without a byte', async () => {
+  await using server = await startServer(() => {});
+  await using proxy = await startProxy({ server: portOf(server), limits: { idleTimeoutMs: 1000 } });
+  using quiet = await startClient(proxy.port);
+  assert.match(await answered(proxy, get('/')), /^HTTP\/1.1 504 /);
+  await quiet.ended(8_000);
+  assert.equal(quiet.received, '');
+  assert.equal(proxy.count('limit|idle timeout'), 2);
+});
+
+test('connections', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { maxConnections: 2 } });
+  using first = await startClient(proxy.port);
+  using second = await startClient(proxy.port);
+  for (const client of [first, second]) {
+    client.send(get('/'));
+    await client.until((text) => text === OK);
+  }
+  using third = await startClient(proxy.port);
+  third.send(get('/'));
+  await third.ended();
+  assert.equal(third.received, '');
+  assert.equal(proxy.count('limit|connections'), 1);
+});
+
+test('requests in flight: the others wait, none is lost', async () => {
+  const sockets: import('node:net').Socket[] = [];
+  let received = '';
+  await using server = await startServer((socket) => {
+    sockets.push(socket);
+    socket.on('data', (data) => {
+      received += data.toString('latin1');
+    });
+  });
+  await using proxy = await startProxy({ server: portOf(server), limits: { maxPipelined: 3 } });
+  using client = await startClient(proxy.port);
+  client.send(get('/').repeat(10));
+  await sleep(50);
+  assert.equal(received.length, 3 * get('/').length);
+  for (let i = 0; i < 10; i++) {
+    sockets[0]?.write(OK);
+    await client.until((text) => text === OK.repeat(i + 1));
+  }
+});
+
+test('interim responses', async () => {
+  const interim = 'HTTP/1.1 100 Continue\r\n\r\n';
+  await using server = await startServer((socket) => socket.on('data', () => socket.write(interim.repeat(10) + OK)));
+  await using proxy = await startProxy({ server: portOf(server), limits: { maxInterim: 9 } });
+  const text = await answered(proxy, get('/'));
+  assert.match(text.replaceAll(interim, ''), /^HTTP\/1.1 502 .*too many interim responses/s);
+  assert.equal(proxy.count('limit|interim responses'), 1);
+});
+
+test('records: the excess is counted, and denied ones have a budget of their own', async () => {
+  await using server = await answering();
+  const limits = { recordsPerSecond: 2, deniedRecordsPerSecond: 3 };
+  await using proxy = await startProxy({ server: portOf(server), limits, rules: [{ path: '/ok' }] });
+  using client = await startClient(proxy.port);
+  const requests = (get('/ok') + get('/no')).repeat(10);
+  client.send(requests);
+  await sleep(300);
+  const verdicts = proxy.records().map((record) => record.verdict);
+  const allowed = verdicts.filter((verdict) => verdict === 1).length;
+  assert.ok(allowed >= 1 && allowed <= 4, `${allowed} records of allowed requests`); // a second may have passed
+  const total = verdicts.length + proxy.count('records|dropped allowed') + proxy.count('records|dropped denied');
+  assert.equal(total, proxy.count('requests|received'));
+  assert.ok(proxy.count('records|dropped denied') >= 4);
+});
+
+test('a client that takes no answers is not given more of them', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), rules: [{ path: '/ok' }] });
+  using client = await startClient(proxy.port);
+  client.socket.pause();
+  const requests = Buffer.from(get('/no').repeat(10_000));
+  for (let i = 0; i < 100; i++) client.send(requests); // 32 MB, and their answers four times that
+  await sleep(1500);
+  const before = proxy.count('requests|denied');
+  assert.ok(before < 900_000, `${before} answered`);
+  assert.ok(proxy.count('gauge|waiting bytes') < 1 << 20, `${proxy.count('gauge|waiting bytes')} bytes wait`);
+});
