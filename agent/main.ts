@@ -4,30 +4,30 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type AttachMode, openDatapath } from '#bpf/loader.ts';
+import { type AttachMode, type Datapath, openDatapath } from '#bpf/loader.ts';
 import { createLifecycle, type Lifecycle } from '#common/lifecycle.ts';
 import { createLogger, type Logger } from '#common/log.ts';
 import { readOptions } from '#common/options.ts';
 import { serveAgentApi } from './api/server.ts';
-import { createCniPlugin } from './cni/plugin.ts';
+import { type CniPlugin, createCniPlugin } from './cni/plugin.ts';
 import { startCniServer } from './cni/server.ts';
-import { createCompute } from './compute/compute.ts';
-import { createProxyControl } from './control/control.ts';
+import { type Compute, createCompute } from './compute/compute.ts';
+import { createProxyControl, type ProxyControlOptions } from './control/control.ts';
 import { startResolver } from './dns/server.ts';
-import { createFlowPipeline } from './flows/pipeline.ts';
-import { METRICS_PORT, nodeLayout } from './layout.ts';
-import { createAgentMetrics } from './metrics/metrics.ts';
+import { createFlowPipeline, type FlowPipeline } from './flows/pipeline.ts';
+import { METRICS_PORT, type NodeLayout, nodeLayout } from './layout.ts';
+import { type AgentMetrics, createAgentMetrics } from './metrics/metrics.ts';
 import { serveMetrics } from './metrics/server.ts';
 import { findCgroupRoot } from './node/cgroup.ts';
 import { AGENT_OPTIONS, type AgentOptions } from './options.ts';
-import { components, mapStatuses, metricsProviders, type Parts, workerStatuses } from './providers.ts';
+import { components, metricsProviders, type Parts, workerStatuses } from './providers.ts';
 import { createReconciler, type Reconciler } from './reconcile.ts';
 import { DNS_PORT, RESOLVER_KEY, resolverEndpoint } from './resolver-endpoint.ts';
 import { startRuntime } from './runtime/runtime.ts';
 import { watchDirectory } from './sources/directory.ts';
 import { nodeConfig, startWorkers } from './steering.ts';
-import { conntrackTable, createConntrack } from './sync/conntrack.ts';
-import { createSync } from './sync/sync.ts';
+import { type Conntrack, conntrackTable, createConntrack } from './sync/conntrack.ts';
+import { createSync, type Sync } from './sync/sync.ts';
 import { createTables, type Tables } from './tables.ts';
 import { watchConntrack, watchLosses } from './watch.ts';
 
@@ -35,27 +35,61 @@ const MODES: readonly string[] = ['auto', 'tcx', 'clsact'] satisfies readonly (A
 
 async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Promise<void> {
   const begun = performance.now();
+  const context = createContext(options, log, lifecycle);
+  const core = await startCore(context);
+  const flows = watchFlows(context, core);
+  const { cni, reconciler } = await startPolicy(context, core, flows);
+  await startNode(context, { ...core, ...flows, cni });
+  await reconciler.settled();
+  const seconds = (performance.now() - begun) / 1_000;
+  flows.metrics.bootstrapped('overall', 'success', seconds);
+  log.info({ seconds }, 'agent started');
+}
+
+interface Context {
+  readonly options: AgentOptions;
+  readonly log: Logger;
+  readonly lifecycle: Lifecycle;
+  readonly layout: NodeLayout;
+  readonly tables: Tables;
+  readonly workerCount: number;
+  readonly version: string;
+}
+
+function createContext(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Context {
   const root = findCgroupRoot();
   if (!root.ok) throw new Error(root.error);
   if (!MODES.includes(options.attachMode)) {
     throw new Error(`Cannot attach programs: "${options.attachMode}" is none of ${MODES.join(', ')}`);
   }
   const layout = nodeLayout(options.node, root.value);
-  const version = packageVersion();
   const tables = createTables();
   tables.inputs.endpoints.set(RESOLVER_KEY, resolverEndpoint(layout.addresses));
   const workerCount = options.workers === 0 ? availableParallelism() : options.workers;
+  return { options, log, lifecycle, layout, tables, workerCount, version: packageVersion() };
+}
 
+interface Core {
+  readonly datapath: Datapath;
+  readonly compute: Compute;
+  readonly sync: Sync;
+  readonly conntrack: Conntrack;
+  readonly parts: Parts;
+  /** Takes the workers' records once somebody wants them. */
+  readonly records: { take: ProxyControlOptions['onRecords'] };
+}
+
+/** Programs and maps, the channel to the proxies, compute and sync. Nothing is written but the node's settings. */
+async function startCore({ options, log, lifecycle, layout, tables, workerCount }: Context): Promise<Core> {
   const datapath = openDatapath({ bpffs: layout.bpffs, attachMode: options.attachMode as AttachMode | 'auto' });
   lifecycle.add('datapath', () => datapath.close());
   datapath.attachCgroup(layout.cgroup);
-
-  const pipelineSink = { current: undefined as ReturnType<typeof createFlowPipeline> | undefined };
+  const records: Core['records'] = { take: () => {} };
   const control = await createProxyControl({
     path: layout.proxySocket,
     desired: tables.desired,
-    onRecords: (records, { dropped }) => pipelineSink.current?.accessRecords(records, dropped),
-    onWorkers: () => log.info({ workers: control.workers().length }, 'proxy workers changed'),
+    onRecords: (batch, from) => records.take(batch, from),
+    onWorkers: () => log.info('proxy workers changed'),
   });
   lifecycle.add('proxy control', () => control.close());
   const compute = createCompute(tables, { layout, statePath: join(layout.stateDir, 'numbers.json') });
@@ -64,11 +98,20 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
   const config = nodeConfig(workerCount);
   const sync = createSync({ tables, maps: datapath.maps, proxies: control, conntrack, config });
   lifecycle.add('sync', () => sync.close());
+  return { datapath, compute, sync, conntrack, records, parts: { datapath, sync, control, compute, late: {} } };
+}
 
-  const parts: Parts = { datapath, sync, control, compute, late: {} };
-  const metrics = createAgentMetrics({ tables, providers: metricsProviders(parts), version });
+interface Flows {
+  readonly metrics: AgentMetrics;
+  readonly pipeline: FlowPipeline;
+}
+
+/** From here on everything that happens is seen. */
+function watchFlows({ lifecycle, layout, tables, version }: Context, core: Core): Flows {
+  const { datapath, conntrack } = core;
+  const metrics = createAgentMetrics({ tables, providers: metricsProviders(core.parts), version });
   const pipeline = createFlowPipeline({ node: layout.node, tables, sink: metrics.flows });
-  pipelineSink.current = pipeline;
+  core.records.take = (batch, { dropped }) => pipeline.accessRecords(batch, dropped);
   lifecycle.add('flows', () => pipeline.close());
   const ring = datapath.events((events) => {
     for (const event of events) pipeline.kernelEvent(event);
@@ -79,21 +122,30 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
     watchLosses(datapath, (count) => pipeline.lost('PERF_EVENT_RING_BUFFER', count)),
   );
   lifecycle.add('conntrack', watchConntrack(conntrack, metrics));
+  return { metrics, pipeline };
+}
 
+/** Reads what shall be, adopts what is, and brings the kernel from the one to the other. */
+async function startPolicy(
+  { options, log, lifecycle, layout, tables }: Context,
+  core: Core,
+  { metrics }: Flows,
+): Promise<{ readonly cni: CniPlugin; readonly reconciler: Reconciler }> {
+  const { compute, sync, datapath, parts } = core;
   const reconciler = createReconciler({
     compute,
     sync,
     onRound(outcome, seconds) {
-      if (outcome instanceof Error) log.error({ error: outcome.message }, 'update failed');
-      else {
-        metrics.policyImplemented('file', seconds);
-        log.info({ ...outcome, seconds }, 'update in force');
+      if (outcome instanceof Error) {
+        log.error({ error: outcome.message }, 'update failed');
+        return;
       }
+      metrics.policyImplemented('file', seconds);
+      log.debug({ ...outcome, seconds }, 'update in force');
     },
   });
   lifecycle.add('reconciler', () => reconciler.close());
   parts.late.reconciler = reconciler;
-
   const cni = createCniPlugin({ layout, tables, log, hooks: cniHooks({ datapath, reconciler, sync }) });
   lifecycle.add('cni', () => cni.close());
   await cni.adopt();
@@ -103,12 +155,19 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
   for (const table of Object.values(tables.inputs)) table.subscribe(() => reconciler.poke());
   followPolicies(tables, metrics);
   await reconciler.settled();
+  return { cni, reconciler };
+}
 
+/** Proxies, names, pods, and what people ask. */
+async function startNode(context: Context, core: Core & Flows & { readonly cni: CniPlugin }): Promise<void> {
+  const { options, log, lifecycle, layout, tables, workerCount, version } = context;
+  const { datapath, sync, metrics, pipeline, parts, cni } = core;
   const workers = startWorkers({ count: workerCount, layout, datapath, options, log });
   lifecycle.add('workers', () => workers.release());
   parts.late.workers = workers;
+  const { resolver4, resolver6 } = layout.addresses;
   const resolver = await startResolver({
-    addresses: [layout.addresses.resolver4, layout.addresses.resolver6],
+    addresses: [resolver4, resolver6],
     port: DNS_PORT,
     names: tables.desired.dns,
   });
@@ -129,7 +188,7 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
     onLost: (count) => metrics.flows.lost('HUBBLE_RING_BUFFER', count),
     providers: {
       runtime,
-      maps: () => mapStatuses(parts),
+      maps: () => sync.maps(),
       components: () => components(parts),
       workers: () => workerStatuses(parts),
       policyRevision: () => sync.revision(),
@@ -137,15 +196,12 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
     },
   });
   lifecycle.add('api', () => api.close());
-  const seconds = (performance.now() - begun) / 1_000;
-  metrics.bootstrapped('overall', 'success', seconds);
-  log.info({ seconds }, 'agent started');
 }
 
 function cniHooks(parts: {
-  readonly datapath: ReturnType<typeof openDatapath>;
+  readonly datapath: Datapath;
   readonly reconciler: Reconciler;
-  readonly sync: ReturnType<typeof createSync>;
+  readonly sync: Sync;
 }): Parameters<typeof createCniPlugin>[0]['hooks'] {
   const { datapath, reconciler, sync } = parts;
   return {
@@ -163,7 +219,7 @@ function cniHooks(parts: {
 }
 
 /** Counts what becomes of policy objects. */
-function followPolicies(tables: Tables, metrics: ReturnType<typeof createAgentMetrics>): void {
+function followPolicies(tables: Tables, metrics: AgentMetrics): void {
   for (const _ of tables.inputs.policies.values()) metrics.policyChanged('success');
   tables.inputs.policies.subscribe(() => metrics.policyChanged('success'));
   tables.objects.subscribe(({ after }) => {

@@ -1,6 +1,6 @@
 // What the node API and the metrics are told by the parts of the agent.
 
-import type { Component, MapStatus, WorkerStatus } from '#api/node.ts';
+import type { Component, WorkerStatus } from '#api/node.ts';
 import { LOSS_CONNTRACK, LOSS_DROP_EVENT, LOSS_EVENT, LOSS_FRAGMENT, LOSS_REVERSE, POLICY_INGRESS } from '#bpf/abi.ts';
 import type { Datapath } from '#bpf/loader.ts';
 import type { Compute } from './compute/compute.ts';
@@ -78,9 +78,4 @@ export function metricsProviders(parts: Parts): MetricsProviders {
     policyRevision: () => parts.sync.revision(),
     workers: () => workerStatuses(parts),
   };
-}
-
-/** Maps for `weir status`. */
-export function mapStatuses(parts: Parts): readonly MapStatus[] {
-  return parts.sync.maps();
 }

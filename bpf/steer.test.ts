@@ -22,7 +22,7 @@ import {
 } from './testing/scene.ts';
 import { PROXY_MARK, STEER_MARK } from './testing/topology.ts';
 
-const { rst, ack, syn: SYN } = packet.TCP_FLAGS;
+const { fin, rst, ack, syn: SYN } = packet.TCP_FLAGS;
 let scene: Scene;
 before(async () => {
   scene = await createScene('steer');
@@ -105,6 +105,8 @@ for (const family of FAMILIES) {
         ack: 70,
         flags: rst | ack,
       });
+      const last = packet.tcp(ends(family), { sourcePort: 40002, destinationPort: 80, flags: fin, seq: 70 });
+      assert.equal(readTcp(scene.fromPod(scene.client, last).data, family).ack, 71);
     });
 
     test('a first packet in fragments is refused, for the stack might find a listener of its own for it', () => {

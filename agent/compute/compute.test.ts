@@ -53,12 +53,18 @@ describe('compute', () => {
     {
       name: 'L3 and L4',
       policies: policy('l4', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'allow by default/l4', xwing: 'deny', world: 'deny', other: 'deny',
+      tiefighter: 'allow by default/l4',
+      xwing: 'deny',
+      world: 'deny',
+      other: 'deny',
     },
     {
       name: 'L7',
       policies: policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`),
-      tiefighter: 'redirect [POST /v1/request-landing] by default/l7', xwing: 'deny', world: 'deny', other: 'deny',
+      tiefighter: 'redirect [POST /v1/request-landing] by default/l7',
+      xwing: 'deny',
+      world: 'deny',
+      other: 'deny',
     },
     {
       name: 'L7 for one, plain L4 for anybody: the plain one shows as a wildcard',
@@ -66,7 +72,9 @@ describe('compute', () => {
         policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
         policy('open', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
       tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7,default/open',
-      xwing: 'allow by default/open', world: 'allow by default/open', other: 'deny',
+      xwing: 'allow by default/open',
+      world: 'allow by default/open',
+      other: 'deny',
     },
     {
       name: 'L7 for anybody, L3 only for one',
@@ -75,24 +83,35 @@ describe('compute', () => {
         policy('friends', `ingress: [{ ${FROM_EMPIRE} }]`),
       tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7',
       xwing: 'redirect [POST /v1/request-landing] by default/l7',
-      world: 'redirect [POST /v1/request-landing] by default/l7', other: 'allow by default/friends',
+      world: 'redirect [POST /v1/request-landing] by default/l7',
+      other: 'allow by default/friends',
     },
     {
       name: 'an empty rule denies all',
       policies: policy('closed', 'ingress: [{}]'),
-      tiefighter: 'deny', xwing: 'deny', world: 'deny', other: 'deny',
+      tiefighter: 'deny',
+      xwing: 'deny',
+      world: 'deny',
+      other: 'deny',
     },
     {
       name: 'an empty peer list selects nobody',
       policies: policy('nobody', `ingress: [{ fromEndpoints: [], toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'deny', xwing: 'deny', world: 'deny', other: 'deny',
+      tiefighter: 'deny',
+      xwing: 'deny',
+      world: 'deny',
+      other: 'deny',
     },
     {
       name: 'no default deny: L7 only shows',
-      policies: policy('see', `enableDefaultDeny: { ingress: false }\n  ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`),
+      policies: policy(
+        'see',
+        `enableDefaultDeny: { ingress: false }\n  ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`,
+      ),
       tiefighter: 'redirect [*, POST /v1/request-landing] by default/see',
       xwing: 'redirect [*, POST /v1/request-landing] by default/see',
-      world: 'redirect [*, POST /v1/request-landing] by default/see', other: 'allow',
+      world: 'redirect [*, POST /v1/request-landing] by default/see',
+      other: 'allow',
     },
     {
       name: 'a range is cut where a single port says more',
@@ -101,15 +120,20 @@ describe('compute', () => {
         policy('port', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
       tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
       xwing: 'redirect [POST /v1/request-landing] by default/range',
-      world: 'redirect [POST /v1/request-landing] by default/range', other: 'redirect [POST /v1/request-landing] by default/range',
+      world: 'redirect [POST /v1/request-landing] by default/range',
+      other: 'redirect [POST /v1/request-landing] by default/range',
     },
     {
       name: 'a narrow allow of anybody within a redirected range of one',
       policies:
-        policy('range', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`) +
-        policy('port', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
+        policy(
+          'range',
+          `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`,
+        ) + policy('port', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
       tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
-      xwing: 'allow by default/port', world: 'allow by default/port', other: 'redirect [POST /v1/request-landing] by default/range',
+      xwing: 'allow by default/port',
+      world: 'allow by default/port',
+      other: 'redirect [POST /v1/request-landing] by default/range',
     },
   ];
   for (const { name, policies, tiefighter, xwing, world, other } of cases) {
@@ -136,7 +160,14 @@ describe('compute', () => {
       ingress: [
         ...(rule.ingress ?? []),
         {
-          peers: [{ kind: 'labels' as const, selector: { requirements: [{ source: 'any', key: 'org', operator: 'In' as const, values: ['alliance'] }] } }],
+          peers: [
+            {
+              kind: 'labels' as const,
+              selector: {
+                requirements: [{ source: 'any', key: 'org', operator: 'In' as const, values: ['alliance'] }],
+              },
+            },
+          ],
           ports: 'all' as const,
           deny: true,
         },
@@ -210,11 +241,22 @@ describe('compute', () => {
   it('keeps all numbers over a restart', () => {
     using scene = createScene();
     scene.put(EVERYBODY + policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
-    scene.put('apiVersion: v1\nkind: Service\nmetadata: { name: s }\nspec: { selector: { class: deathstar }, ports: [{ port: 80 }] }');
+    scene.put(
+      'apiVersion: v1\nkind: Service\nmetadata: { name: s }\nspec: { selector: { class: deathstar }, ports: [{ port: 80 }] }',
+    );
     scene.compute.step();
     const next = scene.restart();
     next.compute.step();
-    for (const name of ['identities', 'addresses', 'policy', 'rulesets', 'cookies', 'frontends', 'backends', 'dns'] as const) {
+    for (const name of [
+      'identities',
+      'addresses',
+      'policy',
+      'rulesets',
+      'cookies',
+      'frontends',
+      'backends',
+      'dns',
+    ] as const) {
       const sorted = (s: Scene): unknown => [...s.tables.desired[name].entries()].sort(([a], [b]) => (a < b ? -1 : 1));
       assert.deepEqual(sorted(next), sorted(scene), name);
     }
@@ -248,7 +290,12 @@ describe('compute', () => {
     assert.deepEqual(row('10.244.0.2/32'), [scene.compute.identityOf('kube-system/resolver'), 1]);
     assert.deepEqual(row('10.244.0.10/32'), [idOf(scene, 'deathstar'), 2]);
     assert.equal(row('10.244.0.99/32'), undefined);
-    assert.equal([...scene.tables.desired.policy.values()].some((p) => p.subject === scene.compute.identityOf('kube-system/resolver')), false);
+    assert.equal(
+      [...scene.tables.desired.policy.values()].some(
+        (p) => p.subject === scene.compute.identityOf('kube-system/resolver'),
+      ),
+      false,
+    );
     const dns = scene.tables.desired.frontends.get('10.96.0.10 53 17');
     assert.equal(dns?.backends.length, 1);
     const backend = scene.tables.desired.backends.get(String(dns?.backends[0]));

@@ -1,8 +1,8 @@
 // Compute: hears what changed in the inputs, and on `step` brings the desired tables up to date. No clock, no network;
 // the only thing it does besides is to remember which number it gave to what.
 
-import { cookie, identity, type Identity } from '#common/ids.ts';
 import { WeirError } from '#common/errors.ts';
+import { cookie, type Identity, identity } from '#common/ids.ts';
 import { type Allocator, createAllocator } from '../identity/allocator.ts';
 import type { NodeLayout } from '../layout.ts';
 import { createPolicyCompute } from '../policy/compute.ts';

@@ -1,8 +1,8 @@
 // Endpoints -> identities, addresses, enforcement: which number the labels of each endpoint have, and where it is.
 
+import { ADDR_MANAGED, ADDR_NODE } from '#bpf/abi.ts';
 import { type Identity, RESERVED } from '#common/ids.ts';
 import { type Address, formatCidr } from '#common/ip.ts';
-import { ADDR_MANAGED, ADDR_NODE } from '#bpf/abi.ts';
 import type { Allocator } from '../identity/allocator.ts';
 import { identityLabels } from '../identity/labels.ts';
 import { RESERVED_IDENTITIES } from '../identity/reserved.ts';
@@ -56,12 +56,19 @@ export function createEndpointCompute(
     desired.identities.set(String(row.identity), row);
     policy.addIdentity(row.identity, row.labels);
   }
-  for (const ip of [node4, node6, gateway4, gateway6]) addresses.add('', ip, { identity: RESERVED.host, flags: ADDR_NODE });
+  for (const ip of [node4, node6, gateway4, gateway6])
+    addresses.add('', ip, { identity: RESERVED.host, flags: ADDR_NODE });
 
   const enter = (key: string, endpoint: EndpointRow): Known | undefined => {
     const { namespace, serviceAccount } = endpoint;
     const namespaceLabels = inputs.namespaces.get(namespace)?.labels;
-    const labels = identityLabels({ namespace, labels: endpoint.labels, namespaceLabels, serviceAccount, cluster: CLUSTER });
+    const labels = identityLabels({
+      namespace,
+      labels: endpoint.labels,
+      namespaceLabels,
+      serviceAccount,
+      cluster: CLUSTER,
+    });
     const identityKey = labels.join(';');
     const number = allocator.acquire(identityKey);
     if (!number.ok) {
@@ -84,7 +91,12 @@ export function createEndpointCompute(
     }
     const flags = isSubject ? ADDR_MANAGED : ADDR_NODE;
     const ips = [endpoint.ip4, endpoint.ip6].filter((ip) => ip !== undefined);
-    return { identity, identityKey, isSubject, addresses: new Set(ips.map((ip) => addresses.add(key, ip, { identity, flags }))) };
+    return {
+      identity,
+      identityKey,
+      isSubject,
+      addresses: new Set(ips.map((ip) => addresses.add(key, ip, { identity, flags }))),
+    };
   };
   const leave = (key: string, { identity, identityKey, isSubject }: Known): void => {
     if (isSubject) {

@@ -27,7 +27,10 @@ export interface Scene extends Disposable {
 }
 
 /** An empty node, or one with `inputs` taken over. */
-export function createScene(directory = mkdtempSync(join(tmpdir(), 'weir-compute-')), inputs?: Tables['inputs']): Scene {
+export function createScene(
+  directory = mkdtempSync(join(tmpdir(), 'weir-compute-')),
+  inputs?: Tables['inputs'],
+): Scene {
   const tables = createTables();
   for (const [name, table] of Object.entries(inputs ?? {})) {
     const target = tables.inputs[name as keyof Tables['inputs']];
@@ -114,7 +117,12 @@ export function resolverEndpoint(): EndpointRow {
 /** What the rows say of one packet: "deny", "allow", or "redirect" with the ruleset's id. */
 export function verdictOf(
   rows: Iterable<PolicyEntryRow>,
-  flow: { readonly subject: Identity; readonly direction: 'ingress' | 'egress'; readonly peer: Identity; readonly l4: L4 },
+  flow: {
+    readonly subject: Identity;
+    readonly direction: 'ingress' | 'egress';
+    readonly peer: Identity;
+    readonly l4: L4;
+  },
 ): { readonly action: 'allow' | 'deny' | 'redirect'; readonly ruleset: number; readonly cookie: number } {
   const tables = new Map<Identity, Map<number, Entry>>();
   for (const row of rows) {
@@ -122,7 +130,14 @@ export function verdictOf(
     const l4 = { protocol: row.protocol, port: row.port, bits: row.l4Bits };
     const table = tables.get(row.peer) ?? new Map<number, Entry>();
     const { action, precedence, cookie, l4Bits } = row;
-    table.set((l4.bits * 256 + l4.protocol) * 65536 + l4.port, { l4, l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie });
+    table.set((l4.bits * 256 + l4.protocol) * 65536 + l4.port, {
+      l4,
+      l4Bits,
+      action,
+      precedence,
+      ruleset: row.ruleset ?? 0,
+      cookie,
+    });
     tables.set(row.peer, table);
   }
   const won = decide(tables.get(flow.peer) ?? new Map(), tables.get(identity(0)) ?? new Map(), flow.l4);

@@ -59,7 +59,13 @@ export function createPlan(contributions: readonly Contribution[]): Plan {
   return {
     selectors,
     templates(selected) {
-      const key = selected === 'any' ? 'any' : selected.map((s) => s.id).sort((a, b) => a - b).join();
+      const key =
+        selected === 'any'
+          ? 'any'
+          : selected
+              .map((s) => s.id)
+              .sort((a, b) => a - b)
+              .join();
       let templates = memo.get(key);
       if (!templates) {
         const own = new Set(selected === 'any' ? [] : selected);
@@ -86,7 +92,8 @@ function templateOf(
   const anyHere = cell.contributions.some((c) => c.peer === 'any');
   const ownHere = own === 'any' ? anyHere : cell.contributions.some(isOwn);
   // Rule 8: a redirect of the peer's own on wider ports must not hide what is said of any peer here.
-  const wanted = ownHere || (own !== 'any' && anyHere && covering(cell.l4).some((c) => c.kind === 'redirect' && isOwn(c)));
+  const wanted =
+    ownHere || (own !== 'any' && anyHere && covering(cell.l4).some((c) => c.kind === 'redirect' && isOwn(c)));
   if (!wanted) return [];
   const said = covering(cell.l4).filter((c) => c.peer === 'any' || isOwn(c));
   const kind = strongest(said);

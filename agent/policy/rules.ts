@@ -1,7 +1,7 @@
 // From a parsed policy to contributions: the flat statements that compute works with.
 
 import type { DirectionRule, HttpRule, PolicyObject, PolicyRule } from '#mesh-config/model.ts';
-import { expandPorts, L4_ALL, type L4 } from './l4.ts';
+import { expandPorts, type L4, L4_ALL } from './l4.ts';
 import type { EntryKind } from './precedence.ts';
 import type { CachedSelector, SelectorCache } from './selector-cache.ts';
 

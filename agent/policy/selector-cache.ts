@@ -54,7 +54,14 @@ export function createSelectorCache(
         existing.references++;
         return existing;
       }
-      const entry: Entry = { id: nextId++, key, selector, members: new Set(), anchors: anchorsOf(selector), references: 1 };
+      const entry: Entry = {
+        id: nextId++,
+        key,
+        selector,
+        members: new Set(),
+        anchors: anchorsOf(selector),
+        references: 1,
+      };
       entries.set(key, entry);
       for (const anchor of entry.anchors) {
         put(byAnchor, anchor, entry);

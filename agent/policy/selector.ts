@@ -31,7 +31,9 @@ export function selectorKey(selector: Selector): string {
 }
 
 function holds(requirement: Requirement, labels: LabelsByKey): boolean {
-  const found = labels.get(requirement.key)?.filter((l) => requirement.source === 'any' || l.source === requirement.source);
+  const found = labels
+    .get(requirement.key)
+    ?.filter((l) => requirement.source === 'any' || l.source === requirement.source);
   const present = found !== undefined && found.length > 0;
   switch (requirement.operator) {
     case 'Exists':

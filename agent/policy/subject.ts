@@ -48,7 +48,11 @@ export interface SubjectDirection {
 }
 
 /** A subject without rules and rows. */
-export function createSubjectDirection(identity: Identity, direction: Direction, context: SubjectContext): SubjectDirection {
+export function createSubjectDirection(
+  identity: Identity,
+  direction: Direction,
+  context: SubjectContext,
+): SubjectDirection {
   const rules = new Set<CompiledRule>();
   const rulesets: SubjectDirection['rulesets'] = new Map();
   const entries = new Map<Identity, Map<string, Held>>();

@@ -92,8 +92,7 @@ export function createServiceCompute(
       dirty.clear();
     },
     problems: () => [...problems].flatMap(([service, reasons]) => reasons.map((reason) => ({ service, reason }))),
-    clusterIps: () =>
-      Object.fromEntries([...clusterIps.owned()].map(([key, list]) => [key, list.map(formatAddress)])),
+    clusterIps: () => Object.fromEntries([...clusterIps.owned()].map(([key, list]) => [key, list.map(formatAddress)])),
     get version() {
       return clusterIps.version;
     },

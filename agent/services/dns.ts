@@ -46,11 +46,7 @@ function nameOf(service: ServiceObject): string {
   return `${service.name}.${service.namespace}.svc.${CLUSTER_DOMAIN}`.toLowerCase();
 }
 
-function srvRow(
-  service: ServiceObject,
-  port: ServiceObject['ports'][number],
-  targets: DnsRow['srv'],
-): DnsRow {
+function srvRow(service: ServiceObject, port: ServiceObject['ports'][number], targets: DnsRow['srv']): DnsRow {
   const name = `_${port.name}._${port.protocol}.${nameOf(service)}`.toLowerCase();
   return { name, addresses: [], srv: targets };
 }

@@ -30,7 +30,9 @@ export interface ResolvedService {
 
 /** Whether `service` selects pods with `labels`. A service without selector selects none. */
 export function selects(service: ServiceObject, labels: Labels): boolean {
-  return service.selector !== undefined && Object.entries(service.selector).every(([key, value]) => labels[key] === value);
+  return (
+    service.selector !== undefined && Object.entries(service.selector).every(([key, value]) => labels[key] === value)
+  );
 }
 
 /** Frontends and names of a service at `clusterIps` (none: headless). `endpoints` are ready and selected. */
@@ -41,7 +43,13 @@ export function resolveService(
 ): ResolvedService {
   const sorted = [...endpoints].sort((a, b) => (a.pod < b.pod ? -1 : 1));
   if (service.clusterIps === 'None') {
-    return { frontends: [], names: headlessNames(service, sorted.map((e) => dnsEndpoint(service, e))) };
+    return {
+      frontends: [],
+      names: headlessNames(
+        service,
+        sorted.map((e) => dnsEndpoint(service, e)),
+      ),
+    };
   }
   const frontends = clusterIps.flatMap((address) =>
     service.ports.flatMap((port) =>

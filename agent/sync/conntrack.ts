@@ -99,7 +99,11 @@ export function conntrackTable(map: {
     *slices() {
       const cursor = { cursor: new Uint8Array(ctKey.size), started: false };
       for (let size = SLICE; ; ) {
-        const room = { keys: new Uint8Array(size * ctKey.size), values: new Uint8Array(size * ctEntry.size), count: size };
+        const room = {
+          keys: new Uint8Array(size * ctKey.size),
+          values: new Uint8Array(size * ctEntry.size),
+          count: size,
+        };
         let step: ReturnType<typeof lookupBatch>;
         try {
           step = lookupBatch(map.fd, cursor, room);

@@ -40,7 +40,8 @@ export function createEndpointSync(
   const stale = { interfaces: new Set<number>(), addresses: new Map<string, Address>() };
   for (const [ifindex] of maps.endpoints.entries()) stale.interfaces.add(ifindex);
   for (const [address] of maps.endpointAddrs.entries()) stale.addresses.set(addressKey(address), address);
-  for (const [{ ip, prefixlen }] of maps.identities.entries()) dirtyAddresses.add(formatCidr({ address: ip, bits: prefixlen }));
+  for (const [{ ip, prefixlen }] of maps.identities.entries())
+    dirtyAddresses.add(formatCidr({ address: ip, bits: prefixlen }));
   const stops = [
     tables.endpoints.subscribe(({ key, before, after }) => {
       dirty.add(key);
@@ -110,7 +111,9 @@ export function createEndpointSync(
           dirty.delete(key);
           continue;
         }
-        const known = addressesOf(row).every((ip) => maps.identities.get({ prefixlen: 128, ip })?.identity === row.identity);
+        const known = addressesOf(row).every(
+          (ip) => maps.identities.get({ prefixlen: 128, ip })?.identity === row.identity,
+        );
         if (!known || !isComplete(row.identity)) continue;
         const done =
           maps.endpoints.set(value.ifindex, value) && addressesOf(row).every((ip) => maps.endpointAddrs.set(ip, value));
@@ -154,7 +157,9 @@ function samePod(a: Endpoint, b: Endpoint | undefined): boolean {
 
 function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
   if (!b || !samePod(a, b) || a.identity !== b.identity) return false;
-  return [a.hostMac, a.ip4, a.ip6].every((bytes, i) => Buffer.compare(bytes, [b.hostMac, b.ip4, b.ip6][i] ?? NO_ADDRESS) === 0);
+  return [a.hostMac, a.ip4, a.ip6].every(
+    (bytes, i) => Buffer.compare(bytes, [b.hostMac, b.ip4, b.ip6][i] ?? NO_ADDRESS) === 0,
+  );
 }
 
 // From the key of an address row (formatCidr).

@@ -4,15 +4,15 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type Address, address, formatAddress } from '#common/ip.ts';
+import type { DirectionRule, PolicyObject } from '#mesh-config/model.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
 import { type FakeKernel, fakeKernel, type Request } from './kernel.fixture.ts';
 import { createSync } from './sync.ts';
 
-const UPDATES = 400;
+const UPDATES = 250;
 const PODS = ['a', 'b', 'c'];
 const PORTS = [80, 90];
 const METHODS = ['GET', 'POST'];
-const CLOSED = new Set<string>();
 
 // Seeded (mulberry32), so that a failure can be repeated.
 function random(seed: number): (below: number) => number {
@@ -25,13 +25,29 @@ function random(seed: number): (below: number) => number {
   };
 }
 
-const SELECTORS = ['{}', '{ matchLabels: { x: "0" } }', '{ matchLabels: { x: "1" } }', '{ matchLabels: { y: "1" } }'];
-const PORT_LISTS = ['', 'toPorts: [{ ports: [{ port: "80", protocol: TCP }] }]', 'toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ method: GET }] } }]', 'toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ method: POST }] } }]', 'toPorts: [{ ports: [{ port: "0", protocol: TCP }] }]'];
+const SELECTORS = [
+  '{}',
+  '{ matchLabels: { x: "0" } }',
+  '{ matchLabels: { x: "1" } }',
+  '{ matchLabels: { y: "1" } }',
+  '{ matchLabels: { "k8s:io.kubernetes.pod.namespace": kube-system } }',
+  '{ matchLabels: { "io.cilium.k8s.namespace.labels.env": "0" } }',
+];
+const toPorts = (port: string, rules = ''): string => `toPorts: [{ ports: [{ ${port}, protocol: TCP }]${rules} }]`;
+const http = (method: string): string => `, rules: { http: [{ method: ${method} }] }`;
+const PORT_LISTS = [
+  '',
+  toPorts('port: "80"'),
+  toPorts('port: "80"', http('GET')),
+  toPorts('port: "80"', http('POST')),
+  toPorts('port: "0"'),
+  toPorts('port: "80", endPort: 95'),
+];
 
 function randomPolicy(name: string, pick: (below: number) => number): string {
   const one = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
   const item = (peers: string): string => {
-    const parts = [pick(3) > 0 ? `${peers}: [${'{ matchLabels: { x: "0" } },'.repeat(0)}${one(SELECTORS)}]` : '', one(PORT_LISTS)];
+    const parts = [pick(3) > 0 ? `${peers}: [${one(SELECTORS)}]` : '', one(PORT_LISTS)];
     return `{ ${parts.filter((part) => part !== '').join(', ')} }`;
   };
   const list = (peers: string): string => `[${Array.from({ length: 1 + pick(2) }, () => item(peers)).join(', ')}]`;
@@ -41,11 +57,22 @@ apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: { name: ${name} }
 spec:
-  endpointSelector: ${one(SELECTORS)}
+  endpointSelector: ${one(SELECTORS.slice(0, 4))}
   ${pick(4) === 0 ? 'enableDefaultDeny: { ingress: false, egress: false }' : ''}
   ${directions !== 1 ? `ingress: ${list('fromEndpoints')}` : ''}
   ${directions !== 0 ? `egress: ${list('toEndpoints')}` : ''}
 `;
+}
+
+// What users cannot write yet: some items of the policy become deny rules.
+function denySome(scene: Scene, name: string, pick: (below: number) => number): string {
+  const table = scene.tables.inputs.policies;
+  const policy = table.get(`default/${name}`) as PolicyObject;
+  const deny = (items: readonly DirectionRule[] | undefined): readonly DirectionRule[] | undefined =>
+    items?.map((item) => ({ ...item, deny: pick(5) === 0 }));
+  const rules = policy.rules.map((r) => ({ ...r, ingress: deny(r.ingress), egress: deny(r.egress) }));
+  table.set(`default/${name}`, { ...policy, rules });
+  return JSON.stringify(rules.map((r) => [r.ingress?.map((i) => i.deny), r.egress?.map((i) => i.deny)]));
 }
 
 /** One or more random edits. Returns what they were. */
@@ -66,7 +93,9 @@ function edit(scene: Scene, pick: (below: number) => number): string {
         break;
       case 2: {
         const labels = `{ x: "${pick(2)}", y: "${pick(2)}" }`;
-        scene.put(`{ apiVersion: v1, kind: Pod, metadata: { name: ${pod}, labels: ${labels} }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`);
+        scene.put(
+          `{ apiVersion: v1, kind: Pod, metadata: { name: ${pod}, labels: ${labels} }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`,
+        );
         done.push(`${pod} ${labels}`);
         break;
       }
@@ -79,7 +108,7 @@ function edit(scene: Scene, pick: (below: number) => number): string {
       default: {
         const text = randomPolicy(name, pick);
         scene.put(text);
-        done.push(text);
+        done.push(text, denySome(scene, name, pick));
       }
     }
   }
@@ -95,9 +124,15 @@ function requests(): readonly Request[] {
 
 /** How each endpoint and address is known now: whoever changes in an update may be out for its duration. */
 function known(scene: Scene, kernel: FakeKernel): ReadonlyMap<string, string> {
-  const ids = [...kernel.maps.endpoint_addrs.entries()] as unknown as [Address, { identity: number; ifindex: number }][];
+  const ids = [...kernel.maps.endpoint_addrs.entries()] as unknown as [
+    Address,
+    { identity: number; ifindex: number },
+  ][];
   const resolver = scene.compute.identityOf('kube-system/resolver');
-  return new Map([...ids.map(([ip, e]): [string, string] => [formatAddress(ip), `${e.identity} ${e.ifindex}`]), ['10.244.0.2', String(resolver)]]);
+  return new Map([
+    ...ids.map(([ip, e]): [string, string] => [formatAddress(ip), `${e.identity} ${e.ifindex}`]),
+    ['10.244.0.2', String(resolver)],
+  ]);
 }
 
 it('no write of an update lets pass what neither state does, or refuses what both let pass', async () => {
@@ -113,7 +148,9 @@ it('no write of an update lets pass what neither state does, or refuses what bot
   });
   scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
   for (const name of PODS) {
-    scene.put(`{ apiVersion: v1, kind: Pod, metadata: { name: ${name}, labels: { x: "0" } }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`);
+    scene.put(
+      `{ apiVersion: v1, kind: Pod, metadata: { name: ${name}, labels: { x: "0" } }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`,
+    );
   }
   kernel.interfaceOf = (ip) => (/^10\.244\.0\.1[0-2]$/.test(ip) ? Number(ip.slice(9)) + 100 : undefined);
   scene.compute.step();
@@ -129,7 +166,11 @@ it('no write of an update lets pass what neither state does, or refuses what bot
     // The steps are recorded and judged once the new state is known.
     const seen: boolean[][] = [];
     kernel.onStep = () => void seen.push(all.map(kernel.passes));
-    assert.equal((await sync.apply()).complete, true, JSON.stringify([sync.pending(), text, sync.maps().map((m) => m.lastError)]));
+    assert.equal(
+      (await sync.apply()).complete,
+      true,
+      JSON.stringify([sync.pending(), text, sync.maps().map((m) => m.lastError)]),
+    );
     kernel.onStep = undefined;
     const after = all.map(kernel.passes);
     const isKnown = known(scene, kernel);
@@ -148,5 +189,5 @@ it('no write of an update lets pass what neither state does, or refuses what bot
     steps.checked++;
   }
   sync.close();
-  assert.ok(steps.count > 2000 && steps.checked > UPDATES / 2, JSON.stringify([steps, CLOSED.size]));
+  assert.ok(steps.count > 2000 && steps.checked > UPDATES / 2, JSON.stringify(steps));
 });

@@ -39,13 +39,17 @@ const WORLD = 9;
 /** Empty maps, proxies that know nothing. */
 export function fakeKernel(): FakeKernel {
   const names = ['policy', 'identities', 'endpoints', 'endpoint_addrs', 'services', 'backends', 'node_config'] as const;
-  const maps = Object.fromEntries(names.map((name) => [name, fakeMap(MAPS[name].key as never)])) as unknown as FakeKernel['maps'];
+  const maps = Object.fromEntries(
+    names.map((name) => [name, fakeMap(MAPS[name].key as never)]),
+  ) as unknown as FakeKernel['maps'];
   const rulesets = new Map<number, readonly Peer[]>();
   const step = (): void => kernel.onStep?.();
   for (const name of names) maps[name].onWrite = step;
 
   const ask = (subject: number, peer: number, direction: number, port: number): { action: number; ruleset: number } => {
-    const lookup = (who: number): { action: number; ruleset: number; precedence: number; l4Bits: number } | undefined => {
+    const lookup = (
+      who: number,
+    ): { action: number; ruleset: number; precedence: number; l4Bits: number } | undefined => {
       const covers = l4Covers({ protocol: 6, port, bits: 24 });
       for (let i = covers.length - 1; i >= 0; i--) {
         const l4 = covers[i];
@@ -59,7 +63,8 @@ export function fakeKernel(): FakeKernel {
     const own = lookup(peer);
     const any = lookup(0);
     const won =
-      !own || (any && (any.precedence > own.precedence || (any.precedence === own.precedence && any.l4Bits > own.l4Bits)))
+      !own ||
+      (any && (any.precedence > own.precedence || (any.precedence === own.precedence && any.l4Bits > own.l4Bits)))
         ? any
         : own;
     return won ?? { action: 2, ruleset: 0 };
@@ -76,7 +81,9 @@ export function fakeKernel(): FakeKernel {
     if (action !== ACTION_REDIRECT) return false;
     const peers = rulesets.get(ruleset) ?? [];
     return peers.some(
-      (p) => (p.anyPeer || p.identities.includes(peer)) && (p.wildcard || p.http.some((h) => h.method === '' || h.method === method)),
+      (p) =>
+        (p.anyPeer || p.identities.includes(peer)) &&
+        (p.wildcard || p.http.some((h) => h.method === '' || h.method === method)),
     );
   };
   const kernel: FakeKernel = {
@@ -113,4 +120,3 @@ export function fakeKernel(): FakeKernel {
   };
   return kernel;
 }
-

@@ -1,7 +1,5 @@
 // Policy entries into the policy map, by the order of transition.ts.
 
-import { type Identity, identity } from '#common/ids.ts';
-import type { ReadonlyTable } from '#common/table.ts';
 import {
   ACTION_ALLOW,
   ACTION_DENY,
@@ -11,6 +9,8 @@ import {
   type PolicyKey,
   type PolicyValue,
 } from '#bpf/abi.ts';
+import { type Identity, identity } from '#common/ids.ts';
+import type { ReadonlyTable } from '#common/table.ts';
 import { type L4, l4Key } from '../policy/l4.ts';
 import type { PolicyEntryRow } from '../tables.ts';
 import type { MirroredMap } from './map.ts';

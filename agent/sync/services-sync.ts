@@ -41,7 +41,12 @@ export function createServiceSync(
     tables.backends.subscribe(({ key }) => void dirtyBackends.add(Number(key))),
   ];
 
-  const slot = ({ address, port, protocol }: At, number: number): ServiceKey => ({ ip: address, port, protocol, slot: number });
+  const slot = ({ address, port, protocol }: At, number: number): ServiceKey => ({
+    ip: address,
+    port,
+    protocol,
+    slot: number,
+  });
   const countOf = (at: At): number => maps.services.get(slot(at, 0))?.count ?? 0;
   // Also beyond the count: a dead agent may have left slots there.
   const cut = (at: At, from: number): boolean => {
@@ -50,7 +55,13 @@ export function createServiceSync(
   };
   const remove = (at: At): boolean => maps.services.delete(slot(at, 0)) && cut(at, 1);
   const write = (row: FrontendRow, backends: readonly number[]): boolean => {
-    const value = (part: Partial<ServiceValue>): ServiceValue => ({ backend: 0, count: 0, service: row.service, flags: 0, ...part });
+    const value = (part: Partial<ServiceValue>): ServiceValue => ({
+      backend: 0,
+      count: 0,
+      service: row.service,
+      flags: 0,
+      ...part,
+    });
     const head = value({ count: backends.length });
     // Fewer than before: readers must stop looking at the last slots before these change.
     if (backends.length < countOf(row) && !maps.services.set(slot(row, 0), head)) return false;
@@ -65,7 +76,11 @@ export function createServiceSync(
       for (const [key, at] of dirty) {
         const row = tables.frontends.get(key);
         if (!row) remove(at);
-        else if (maps.services.get(slot(row, 0))) write(row, row.backends.filter((id) => maps.backends.get(id)));
+        else if (maps.services.get(slot(row, 0)))
+          write(
+            row,
+            row.backends.filter((id) => maps.backends.get(id)),
+          );
       }
     },
     grow() {
@@ -93,6 +108,9 @@ export function createServiceSync(
   };
 }
 
-function frontendKey(address: FrontendRow['address'], at: { readonly port: number; readonly protocol: number }): string {
+function frontendKey(
+  address: FrontendRow['address'],
+  at: { readonly port: number; readonly protocol: number },
+): string {
   return `${formatAddress(address)} ${at.port} ${at.protocol}`;
 }

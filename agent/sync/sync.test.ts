@@ -68,7 +68,8 @@ function rig(scene = createScene(), kernel = fakeKernel()): Rig & Disposable {
 }
 
 const writes = (kernel: FakeKernel): number => Object.values(kernel.maps).reduce((sum, map) => sum + map.writes, 0);
-const get = (kernel: FakeKernel, method = 'GET'): boolean => kernel.passes({ from: CLIENT, to: WEB, port: 8080, method });
+const get = (kernel: FakeKernel, method = 'GET'): boolean =>
+  kernel.passes({ from: CLIENT, to: WEB, port: 8080, method });
 
 describe('sync', () => {
   it('brings a scene into the maps, and a change, and takes it out again', async () => {
@@ -206,7 +207,10 @@ describe('sync', () => {
     r.scene.put(PODS);
     const { services, backends } = r.kernel.maps;
     r.kernel.onStep = () => {
-      for (const [key, value] of services.entries() as unknown as [{ slot: number; ip: never; port: number; protocol: number }, { count: number }][]) {
+      for (const [key, value] of services.entries() as unknown as [
+        { slot: number; ip: never; port: number; protocol: number },
+        { count: number },
+      ][]) {
         if (key.slot !== 0) continue;
         for (let slot = 1; slot <= value.count; slot++) {
           const at = services.get({ ...key, slot });

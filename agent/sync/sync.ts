@@ -37,10 +37,14 @@ export interface RulesetPublisher {
 }
 
 export type SyncMaps = {
-  readonly [N in 'policy' | 'identities' | 'endpoints' | 'endpoint_addrs' | 'services' | 'backends' | 'node_config']: Omit<
-    DatapathMaps[N],
-    'fd' | 'count'
-  >;
+  readonly [N in
+    | 'policy'
+    | 'identities'
+    | 'endpoints'
+    | 'endpoint_addrs'
+    | 'services'
+    | 'backends'
+    | 'node_config']: Omit<DatapathMaps[N], 'fd' | 'count'>;
 };
 
 export interface ApplyResult {

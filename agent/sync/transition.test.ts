@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Identity, identity } from '#common/ids.ts';
-import { expandPorts, IP_PROTOCOL, L4_ALL, type L4, l4Key } from '../policy/l4.ts';
+import { expandPorts, IP_PROTOCOL, type L4, L4_ALL, l4Key } from '../policy/l4.ts';
 import { createPlan } from '../policy/plan.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
 import type { Contribution } from '../policy/rules.ts';
@@ -21,7 +21,14 @@ const SELECTORS: readonly CachedSelector[] = [[0], [1], [0, 1], [2, 3]].map((mem
   members: new Set(members.map((m) => PEERS[m] as Identity)),
 }));
 const port = (from: number, to: number): readonly L4[] => expandPorts({ port: from, endPort: to, protocol: 'TCP' });
-const PORTS: readonly (readonly L4[])[] = [[L4_ALL], port(0, 0), port(80, 80), port(81, 81), port(80, 95), port(64, 90)];
+const PORTS: readonly (readonly L4[])[] = [
+  [L4_ALL],
+  port(0, 0),
+  port(80, 80),
+  port(81, 81),
+  port(80, 95),
+  port(64, 90),
+];
 const PROBES: readonly L4[] = [
   ...[1, 64, 79, 80, 81, 85, 88, 90, 91, 95, 96].map((p) => ({ protocol: IP_PROTOCOL.TCP, port: p, bits: 24 })),
   { protocol: IP_PROTOCOL.UDP, port: 80, bits: 24 },
@@ -149,7 +156,11 @@ describe('planTransition', () => {
   it('goes on from what a dead agent left half-written', () => {
     for (let seed = 1; seed <= 1000; seed++) {
       const pick = random(seed);
-      const [first, second, third] = [randomRules(pick), randomRules(pick), randomRules(pick)].map(tableOf) as [Table, Table, Table];
+      const [first, second, third] = [randomRules(pick), randomRules(pick), randomRules(pick)].map(tableOf) as [
+        Table,
+        Table,
+        Table,
+      ];
       const all = { peers: [...PEERS, ANY], room: 65536 };
       const dead = planTransition(first, second, all);
       const writes = [...dead.tighten, ...dead.loosen];
@@ -168,10 +179,34 @@ describe('planTransition', () => {
     new Map(Object.entries(peers).map(([peer, entries]) => [identity(Number(peer)), new Map(entries)]));
   const cases = [
     { name: 'a new peer', before: table({}), after: table({ 300: [entry(web, 'allow')] }), tighten: 0, loosen: 1 },
-    { name: 'a peer that goes', before: table({ 300: [entry(web, 'allow')] }), after: table({}), tighten: 1, loosen: 0 },
-    { name: 'allow to redirect', before: table({ 300: [entry(web, 'allow')] }), after: table({ 300: [entry(web, 'redirect')] }), tighten: 1, loosen: 0 },
-    { name: 'the first policy of a pod', before: table({ 0: [entry(L4_ALL, 'allow')] }), after: table({ 300: [entry(web, 'allow')] }), tighten: 3, loosen: 2 },
-    { name: 'nothing', before: table({ 0: [entry(web, 'deny')] }), after: table({ 0: [entry(web, 'deny')] }), tighten: 0, loosen: 0 },
+    {
+      name: 'a peer that goes',
+      before: table({ 300: [entry(web, 'allow')] }),
+      after: table({}),
+      tighten: 1,
+      loosen: 0,
+    },
+    {
+      name: 'allow to redirect',
+      before: table({ 300: [entry(web, 'allow')] }),
+      after: table({ 300: [entry(web, 'redirect')] }),
+      tighten: 1,
+      loosen: 0,
+    },
+    {
+      name: 'the first policy of a pod',
+      before: table({ 0: [entry(L4_ALL, 'allow')] }),
+      after: table({ 300: [entry(web, 'allow')] }),
+      tighten: 3,
+      loosen: 2,
+    },
+    {
+      name: 'nothing',
+      before: table({ 0: [entry(web, 'deny')] }),
+      after: table({ 0: [entry(web, 'deny')] }),
+      tighten: 0,
+      loosen: 0,
+    },
   ];
   for (const { name, before, after, tighten, loosen } of cases) {
     it(`needs few writes for ${name}`, () => {

@@ -18,7 +18,7 @@
 //     moment.
 
 import type { Identity } from '#common/ids.ts';
-import { L4_ALL, type L4, l4Covers, l4Key } from '../policy/l4.ts';
+import { type L4, L4_ALL, l4Covers, l4Key } from '../policy/l4.ts';
 import {
   decide,
   decidesLike,

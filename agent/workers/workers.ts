@@ -28,6 +28,8 @@ export interface WorkerState {
   readonly restarts: number;
 }
 
+export type WorkerEvent = 'adopted' | 'started' | 'ended' | 'failed';
+
 export interface Workers {
   states(): readonly WorkerState[];
   /** Stops watching; the workers go on. */
@@ -54,7 +56,7 @@ export function superviseWorkers(options: {
   readonly count: number;
   readonly layout: NodeLayout;
   readonly hooks: WorkerHooks;
-  readonly onChange?: (state: WorkerState, what: 'adopted' | 'started' | 'ended' | 'failed', detail: string) => void;
+  readonly onChange?: (state: WorkerState, what: WorkerEvent, detail: string) => void;
 }): Workers {
   const { layout, hooks } = options;
   const statePath = join(layout.stateDir, 'workers.json');
@@ -62,13 +64,14 @@ export function superviseWorkers(options: {
   const slots: Slot[] = [];
   let released = false;
 
-  const report = (slot: Slot, what: 'adopted' | 'started' | 'ended' | 'failed', detail = ''): void =>
-    options.onChange?.(stateOf(slot), what, detail);
-  const remember = (): void =>
+  const report = (slot: Slot, what: WorkerEvent, detail = ''): void => options.onChange?.(stateOf(slot), what, detail);
+  const remember = (): void => {
+    const running = slots.filter((slot) => slot.process);
     writeState(
       statePath,
-      slots.filter((slot) => slot.process).map(({ slot, process }) => ({ slot, process })),
+      running.map(({ slot, process }) => ({ slot, process })),
     );
+  };
   const start = (slot: Slot): void => {
     slot.retry = undefined;
     try {

@@ -140,7 +140,9 @@ function recordSpans(
           sampled: true,
           traceState: record.traceState === '' ? undefined : record.traceState,
         } as const);
-  const made = spanIds(context, { client: record.egress, server: record.ingress }, ids);
+  // The agent tells of the workloads of this node: who is known lives here, whichever side's policy asked for the proxy.
+  const sides = { client: exchange.source.pod !== '', server: exchange.destination.pod !== '' };
+  const made = spanIds(context, sides, ids);
   for (const span of spansOf(made, exchange)) pipeline.record(span);
   return made;
 }
