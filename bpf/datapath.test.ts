@@ -5,7 +5,6 @@
 //                        proxy: one listener in slot 0
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import * as libc from '#common/native/libc.ts';
 import * as abi from './abi.ts';
@@ -195,20 +194,14 @@ for (const family of FAMILIES) {
       assert.equal(downstream.receive(), 'still there?');
     });
 
-    test('a port is used again at once, although the proxy remembers its last connection', () => {
-      const BUCKETS = '/proc/sys/net/ipv4/tcp_max_tw_buckets';
-      writeFileSync(BUCKETS, '100');
-      try {
-        using proxy = steer();
-        const from = { ip: ip(CLIENT, family), port: 41000 };
-        for (let round = 0; round < 2; round++) {
-          using client = connected(ip(SERVER, family), 8015, { ...inside(scene.client), from });
-          const downstream = accept(proxy);
-          downstream[Symbol.dispose](); // the side that closes first has the TIME_WAIT
-          assert.equal(client.receive(), '');
-        }
-      } finally {
-        writeFileSync(BUCKETS, '0');
+    test('a port is used again at once, as the node keeps no TIME_WAIT', () => {
+      using proxy = steer();
+      const from = { ip: ip(CLIENT, family), port: 41000 };
+      for (let round = 0; round < 3; round++) {
+        using client = connected(ip(SERVER, family), 8015, { ...inside(scene.client), from });
+        const downstream = accept(proxy);
+        downstream[Symbol.dispose](); // the side that closes first would have the TIME_WAIT
+        assert.equal(client.receive(), '');
       }
     });
 

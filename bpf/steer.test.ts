@@ -89,6 +89,20 @@ for (const family of FAMILIES) {
       assert.equal(scene.fromPod(scene.client, syn(ends(family))).reason, abi.DROP_NO_LISTENER);
     });
 
+    test('connections spread over the worker slots, each staying in its own', () => {
+      redirect();
+      scene.revise({ workerSlots: 4 });
+      const slotOf = (port: number): number => {
+        scene.fromPod(scene.client, syn(ends(family), 80, port));
+        return scene.entry(ends(family), port, 80)?.slot ?? -1;
+      };
+      const slots = Array.from({ length: 200 }, (_, i) => slotOf(30000 + i));
+      for (const slot of [0, 1, 2, 3]) assert.ok(slots.filter((s) => s === slot).length > 20, `slot ${slot}`);
+      const { conntrack } = scene.topology.datapath.maps;
+      for (const [key] of conntrack.entries()) conntrack.delete(key);
+      assert.equal(slotOf(30000), slots[0]);
+    });
+
     test('a segment for which the proxy has no socket is answered by RST', () => {
       redirect();
       const outcome = scene.fromPod(scene.client, data(ends(family)));

@@ -55,7 +55,10 @@ export function createCompute(
   if (!state.ok) throw new WeirError('WEIR_STATE_UNREADABLE', state.error);
   const allocators = restore(options.statePath, state.value);
   let changed = false;
-  const stops: (() => void)[] = Object.values(desired).map((table) => table.subscribe(() => void (changed = true)));
+  const note = (): void => {
+    changed = true;
+  };
+  const stops: (() => void)[] = Object.values(desired).map((table) => table.subscribe(note));
 
   const policy = createPolicyCompute(desired, allocators);
   const services = createServiceCompute(desired, allocators, { addresses, remembered: state.value?.clusterIps ?? {} });

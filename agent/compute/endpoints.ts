@@ -5,17 +5,18 @@ import { type Identity, RESERVED } from '#common/ids.ts';
 import { type Address, formatCidr } from '#common/ip.ts';
 import type { Allocator } from '../identity/allocator.ts';
 import { identityLabels } from '../identity/labels.ts';
-import { RESERVED_IDENTITIES } from '../identity/reserved.ts';
 import type { NodeAddresses } from '../layout.ts';
 import type { PolicyCompute } from '../policy/compute.ts';
 import type { AddressRow, Desired, EndpointRow, Inputs } from '../tables.ts';
+import { createIdentities, type Hold } from './identities.ts';
 
 /** Name of this cluster in the labels of its pods. */
 const CLUSTER = 'default';
 
 export interface EndpointCompute {
-  /** Endpoint "namespace/pod" or its namespace has changed. */
+  /** Endpoint "namespace/pod" has changed. */
   touch(key: string): void;
+  /** The labels of a namespace have changed. */
   touchNamespace(namespace: string): void;
   recompute(): void;
   /** Writes enforcement rows of endpoints with these identities. */
@@ -25,11 +26,8 @@ export interface EndpointCompute {
   problems(): readonly { readonly endpoint: string; readonly reason: string }[];
 }
 
-interface Known {
-  readonly identity: Identity;
-  readonly identityKey: string;
+interface Known extends Hold {
   readonly addresses: ReadonlySet<string>;
-  readonly isSubject: boolean;
 }
 
 /** Endpoint compute that writes into `desired` and tells `policy` of identities. */
@@ -42,81 +40,48 @@ export function createEndpointCompute(
     readonly addresses: NodeAddresses;
   },
 ): EndpointCompute {
-  const { policy, allocator } = parts;
+  const { policy } = parts;
   const known = new Map<string, Known>();
-  const byNamespace = new Map<string, Set<string>>();
-  const byIdentity = new Map<Identity, Set<string>>();
-  const subjects = new Map<Identity, number>();
+  const byNamespace = createIndex<string>();
+  const byIdentity = createIndex<Identity>();
   const problems = new Map<string, string>();
   const dirty = new Set<string>();
-  const addresses = createAddresses(desired.addresses);
-
-  const { node4, node6, gateway4, gateway6 } = parts.addresses;
-  for (const row of RESERVED_IDENTITIES) {
-    desired.identities.set(String(row.identity), row);
-    policy.addIdentity(row.identity, row.labels);
-  }
-  for (const ip of [node4, node6, gateway4, gateway6])
-    addresses.add('', ip, { identity: RESERVED.host, flags: ADDR_NODE });
+  const identities = createIdentities(desired.identities, policy, parts.allocator);
+  const addresses = createAddresses(desired.addresses, parts.addresses);
 
   const enter = (key: string, endpoint: EndpointRow): Known | undefined => {
-    const { namespace, serviceAccount } = endpoint;
-    const namespaceLabels = inputs.namespaces.get(namespace)?.labels;
-    const labels = identityLabels({
-      namespace,
-      labels: endpoint.labels,
-      namespaceLabels,
-      serviceAccount,
-      cluster: CLUSTER,
-    });
-    const identityKey = labels.join(';');
-    const number = allocator.acquire(identityKey);
-    if (!number.ok) {
-      problems.set(key, number.error);
+    const namespaceLabels = inputs.namespaces.get(endpoint.namespace)?.labels;
+    const labels = identityLabels({ ...endpoint, namespaceLabels, cluster: CLUSTER });
+    const hold = identities.take(labels, endpoint.device !== undefined);
+    if (!hold.ok) {
+      problems.set(key, hold.error);
       return undefined;
     }
     problems.delete(key);
-    const identity = number.value;
-    if (!byIdentity.has(identity)) {
-      byIdentity.set(identity, new Set());
-      desired.identities.set(String(identity), { identity, labels });
-      policy.addIdentity(identity, labels);
-    }
-    byIdentity.get(identity)?.add(key);
-    const isSubject = endpoint.device !== undefined;
-    if (isSubject) {
-      const count = subjects.get(identity) ?? 0;
-      subjects.set(identity, count + 1);
-      if (count === 0) policy.addSubject(identity);
-    }
+    const { identity, isSubject } = hold.value;
     const flags = isSubject ? ADDR_MANAGED : ADDR_NODE;
     const ips = [endpoint.ip4, endpoint.ip6].filter((ip) => ip !== undefined);
-    return {
-      identity,
-      identityKey,
-      isSubject,
-      addresses: new Set(ips.map((ip) => addresses.add(key, ip, { identity, flags }))),
-    };
+    return { ...hold.value, addresses: new Set(ips.map((ip) => addresses.add(key, ip, { identity, flags }))) };
   };
-  const leave = (key: string, { identity, identityKey, isSubject }: Known): void => {
-    if (isSubject) {
-      const count = (subjects.get(identity) ?? 0) - 1;
-      if (count > 0) subjects.set(identity, count);
-      else {
-        subjects.delete(identity);
-        policy.removeSubject(identity);
-      }
-    }
-    allocator.release(identityKey);
-    if (known.get(key)?.identity !== identity) byIdentity.get(identity)?.delete(key);
-    if (byIdentity.get(identity)?.size) return;
-    byIdentity.delete(identity);
-    policy.removeIdentity(identity);
-    desired.identities.delete(String(identity));
+  const replace = (key: string): void => {
+    const before = known.get(key);
+    const endpoint = inputs.endpoints.get(key);
+    const after = endpoint && enter(key, endpoint);
+    if (!endpoint) problems.delete(key);
+    byNamespace.set(key, before && namespaceOf(key), endpoint?.namespace);
+    byIdentity.set(key, before?.identity, after?.identity);
+    if (after) known.set(key, after);
+    else known.delete(key);
+    if (endpoint && after) desired.endpoints.set(key, { endpoint, identity: after.identity });
+    else desired.endpoints.delete(key);
+    for (const cidr of before?.addresses ?? []) if (!after?.addresses.has(cidr)) addresses.remove(key, cidr);
   };
   const writeEnforcement = (key: string): void => {
     const entry = known.get(key);
-    if (!entry?.isSubject) return desired.enforcement.delete(key);
+    if (!entry?.isSubject) {
+      desired.enforcement.delete(key);
+      return;
+    }
     const { ingress, egress } = policy.enforced(entry.identity);
     const before = desired.enforcement.get(key);
     if (before?.identity === entry.identity && before.ingress === ingress && before.egress === egress) return;
@@ -126,55 +91,48 @@ export function createEndpointCompute(
   return {
     touch: (key) => void dirty.add(key),
     touchNamespace(namespace) {
-      for (const key of byNamespace.get(namespace) ?? []) dirty.add(key);
+      for (const key of byNamespace.get(namespace)) dirty.add(key);
     },
     recompute() {
-      // All that come before any that go: a number that is still wanted is never given back in between.
-      const gone: [string, Known][] = [];
+      // Those that found no number try again.
       for (const key of problems.keys()) dirty.add(key);
-      for (const key of dirty) {
-        const before = known.get(key);
-        const endpoint = inputs.endpoints.get(key);
-        const after = endpoint && enter(key, endpoint);
-        if (endpoint) put(byNamespace, endpoint.namespace, key);
-        else take(byNamespace, key.slice(0, key.indexOf('/')), key);
-        if (after) known.set(key, after);
-        else known.delete(key);
-        if (endpoint && after) desired.endpoints.set(key, { endpoint, identity: after.identity });
-        else desired.endpoints.delete(key);
-        if (before) gone.push([key, before]);
-      }
-      for (const [key, before] of gone) {
-        for (const cidr of before.addresses) if (!known.get(key)?.addresses.has(cidr)) addresses.remove(key, cidr);
-        leave(key, before);
-      }
+      const before = [...dirty].flatMap((key) => known.get(key) ?? []);
+      // All that come before any that go: a number that is still wanted is never given back in between.
+      for (const key of dirty) replace(key);
+      for (const hold of before) identities.release(hold);
       for (const key of dirty) writeEnforcement(key);
       dirty.clear();
     },
-    enforce(identities) {
-      for (const identity of identities) for (const key of byIdentity.get(identity) ?? []) writeEnforcement(key);
+    enforce(touched) {
+      for (const identity of touched) for (const key of byIdentity.get(identity)) writeEnforcement(key);
     },
     identityOf: (key) => known.get(key)?.identity,
-    endpointsOf: (identity) => byIdentity.get(identity)?.size ?? 0,
+    endpointsOf: (identity) => byIdentity.get(identity).size,
     problems: () => [...problems].map(([endpoint, reason]) => ({ endpoint, reason })),
   };
 }
 
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
+}
+
 // Addresses by owner: one that went to a new pod before the old one was forgotten belongs to the new one.
-function createAddresses(table: Desired['addresses']): {
-  add(owner: string, ip: Address, to: Omit<AddressRow, 'cidr'>): string;
-  remove(owner: string, key: string): void;
-} {
+function createAddresses(
+  table: Desired['addresses'],
+  { node4, node6, gateway4, gateway6 }: NodeAddresses,
+): { add(owner: string, ip: Address, to: Omit<AddressRow, 'cidr'>): string; remove(owner: string, key: string): void } {
   const owners = new Map<string, string>();
+  const add = (owner: string, ip: Address, { identity, flags }: Omit<AddressRow, 'cidr'>): string => {
+    const cidr = { address: ip, bits: 128 };
+    const key = formatCidr(cidr);
+    owners.set(key, owner);
+    const before = table.get(key);
+    if (before?.identity !== identity || before.flags !== flags) table.set(key, { cidr, identity, flags });
+    return key;
+  };
+  for (const ip of [node4, node6, gateway4, gateway6]) add('', ip, { identity: RESERVED.host, flags: ADDR_NODE });
   return {
-    add(owner, ip, { identity, flags }) {
-      const cidr = { address: ip, bits: 128 };
-      const key = formatCidr(cidr);
-      owners.set(key, owner);
-      const before = table.get(key);
-      if (before?.identity !== identity || before.flags !== flags) table.set(key, { cidr, identity, flags });
-      return key;
-    },
+    add,
     remove(owner, key) {
       if (owners.get(key) !== owner) return;
       owners.delete(key);
@@ -183,14 +141,23 @@ function createAddresses(table: Desired['addresses']): {
   };
 }
 
-function put(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  if (set) set.add(value);
-  else index.set(key, new Set([value]));
-}
-
-function take(index: Map<string, Set<string>>, key: string, value: string): void {
-  const set = index.get(key);
-  set?.delete(value);
-  if (set?.size === 0) index.delete(key);
+// Endpoints by something they have one of.
+function createIndex<K>(): {
+  get(key: K): ReadonlySet<string>;
+  set(value: string, before: K | undefined, after: K | undefined): void;
+} {
+  const index = new Map<K, Set<string>>();
+  return {
+    get: (key) => index.get(key) ?? new Set(),
+    set(value, before, after) {
+      if (before !== undefined && before !== after) {
+        index.get(before)?.delete(value);
+        if (index.get(before)?.size === 0) index.delete(before);
+      }
+      if (after === undefined) return;
+      const values = index.get(after);
+      if (values) values.add(value);
+      else index.set(after, new Set([value]));
+    },
+  };
 }

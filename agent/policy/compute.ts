@@ -7,10 +7,10 @@ import type { Allocator } from '../identity/allocator.ts';
 import type { Desired } from '../tables.ts';
 import { createCookies } from './cookies.ts';
 import { createRuleIndex } from './rule-index.ts';
-import { type CompiledRule, compilePolicy, DIRECTIONS, type Direction, releaseRule } from './rules.ts';
+import { type CompiledRule, compilePolicy, releaseRule } from './rules.ts';
 import { createRulesets } from './rulesets.ts';
-import { type CachedSelector, createSelectorCache, type SelectorCache } from './selector-cache.ts';
-import { createSubjectDirection, type SubjectContext, type SubjectDirection } from './subject.ts';
+import { createSelectorCache, type SelectorCache } from './selector-cache.ts';
+import { createSubjects } from './subjects.ts';
 
 export interface PolicyCompute {
   /** A new identity, "source:key=value" labels. It may be a peer at once; a subject only after addSubject. */
@@ -30,12 +30,6 @@ export interface PolicyCompute {
   problems(): readonly string[];
 }
 
-interface Dirty {
-  replan: boolean;
-  readonly peers: Set<Identity>;
-  readonly selectors: Set<CachedSelector>;
-}
-
 /** Policy compute that writes `desired.policy`, `.rulesets` and `.cookies`. */
 export function createPolicyCompute(
   desired: Pick<Desired, 'policy' | 'rulesets' | 'cookies'>,
@@ -43,116 +37,61 @@ export function createPolicyCompute(
 ): PolicyCompute {
   const policies = new Map<string, readonly CompiledRule[]>();
   const index = createRuleIndex();
-  const subjects = new Map<Identity, Readonly<Record<Direction, SubjectDirection>>>();
-  const dirty = new Map<SubjectDirection, Dirty>();
   const cache: SelectorCache = createSelectorCache((selector, identity, added) => {
     const own = subjects.get(identity);
-    for (const rule of index.asSubject(selector)) if (own) setRule(own, rule, added);
+    for (const rule of own ? index.asSubject(selector) : []) if (own) subjects.setRule(own, rule, added);
     for (const [rule, direction] of index.asPeer(selector)) {
-      for (const subject of subjectsOf(rule)) {
-        const marks = mark(subject[direction]);
-        marks.peers.add(identity);
-        marks.selectors.add(selector);
-      }
+      for (const subject of subjects.selectedBy(rule)) subjects.markPeer(subject[direction], identity, selector);
     }
   });
-  const host = cache.acquire({ requirements: [{ source: 'reserved', key: 'host', operator: 'Exists', values: [] }] });
   const rulesets = createRulesets(desired.rulesets, allocators.rulesets);
   const cookies = createCookies(desired.cookies, allocators.cookies);
-  const context: SubjectContext = {
+  const subjects = createSubjects({
     cache,
-    host,
+    host: cache.acquire({ requirements: [{ source: 'reserved', key: 'host', operator: 'Exists', values: [] }] }),
     setEntry: (key, row) => (row ? desired.policy.set(key, row) : desired.policy.delete(key)),
     setRuleset: rulesets.set,
     rulesetId: rulesets.idFor,
     acquireCookie: cookies.acquire,
     releaseCookie: cookies.release,
-  };
-
-  const mark = (subject: SubjectDirection): Dirty => {
-    let marks = dirty.get(subject);
-    if (!marks) {
-      marks = { replan: false, peers: new Set(), selectors: new Set() };
-      dirty.set(subject, marks);
-    }
-    return marks;
-  };
-  const setRule = (subject: Readonly<Record<Direction, SubjectDirection>>, rule: CompiledRule, on: boolean): void => {
-    for (const direction of DIRECTIONS) {
-      if (!rule.directions[direction]) continue;
-      if (on) subject[direction].rules.add(rule);
-      else subject[direction].rules.delete(rule);
-      mark(subject[direction]).replan = true;
-    }
-  };
-  const subjectsOf = function* (rule: CompiledRule): Generator<Readonly<Record<Direction, SubjectDirection>>> {
-    const { members } = rule.subject;
-    if (members.size < subjects.size) {
-      for (const member of members) {
-        const subject = subjects.get(member);
-        if (subject) yield subject;
-      }
-    } else for (const [identity, subject] of subjects) if (members.has(identity)) yield subject;
-  };
-  // Rulesets that say "all but the denied" name every identity there is.
-  const everyoneChanged = (): void => {
-    for (const subject of subjects.values()) {
-      for (const direction of DIRECTIONS) if (subject[direction].dependsOnEveryone) mark(subject[direction]);
-    }
-  };
+  });
 
   return {
     addIdentity(identity, labels) {
       cache.addIdentity(identity, labels);
-      everyoneChanged();
+      subjects.markEveryone();
     },
     removeIdentity(identity) {
       cache.removeIdentity(identity);
-      everyoneChanged();
+      subjects.markEveryone();
     },
     addSubject(identity) {
-      const make = (direction: Direction): SubjectDirection => createSubjectDirection(identity, direction, context);
-      const subject = { ingress: make('ingress'), egress: make('egress') };
-      subjects.set(identity, subject);
+      const subject = subjects.add(identity);
       rulesets.adopt(subject);
       for (const selector of cache.selectorsOf(identity)) {
-        for (const rule of index.asSubject(selector)) setRule(subject, rule, true);
+        for (const rule of index.asSubject(selector)) subjects.setRule(subject, rule, true);
       }
-      // Also without any rule: "not enforced" is an entry.
-      for (const direction of DIRECTIONS) mark(subject[direction]).replan = true;
     },
     removeSubject(identity) {
-      const subject = subjects.get(identity);
-      if (!subject) return;
-      subjects.delete(identity);
-      for (const direction of DIRECTIONS) {
-        dirty.delete(subject[direction]);
-        subject[direction].clear();
-        rulesets.abandon(subject[direction]);
-      }
+      const subject = subjects.remove(identity);
+      if (subject) rulesets.abandon(subject);
     },
     setPolicy(key, policy) {
       const before = policies.get(key) ?? [];
       const after = policy ? compilePolicy(key, policy, cache) : [];
-      for (const rule of before) for (const subject of subjectsOf(rule)) setRule(subject, rule, false);
-      for (const rule of after) for (const subject of subjectsOf(rule)) setRule(subject, rule, true);
-      for (const rule of before) index.remove(rule);
-      for (const rule of after) index.add(rule);
+      for (const rule of before) {
+        for (const subject of subjects.selectedBy(rule)) subjects.setRule(subject, rule, false);
+        index.remove(rule);
+      }
+      for (const rule of after) {
+        for (const subject of subjects.selectedBy(rule)) subjects.setRule(subject, rule, true);
+        index.add(rule);
+      }
       for (const rule of before) releaseRule(rule, cache);
       if (policy) policies.set(key, after);
       else policies.delete(key);
     },
-    recompute() {
-      const touched = new Set<Identity>();
-      for (const [subject, marks] of dirty) {
-        if (marks.replan) {
-          subject.replan();
-          touched.add(subject.identity);
-        } else subject.refresh(marks.peers, marks.selectors);
-      }
-      dirty.clear();
-      return touched;
-    },
+    recompute: subjects.recompute,
     enforced(identity) {
       const subject = subjects.get(identity);
       return { ingress: subject?.ingress.enforced ?? false, egress: subject?.egress.enforced ?? false };

@@ -17,7 +17,7 @@ export interface Rulesets {
   /** Gives a new subject the rulesets that are remembered of it, e.g. from before a restart. */
   adopt(subject: Readonly<Record<Direction, SubjectDirection>>): void;
   /** Ends the rulesets of a subject that is gone. */
-  abandon(subject: SubjectDirection): void;
+  abandon(subject: Readonly<Record<Direction, SubjectDirection>>): void;
   problems(): readonly string[];
 }
 
@@ -60,11 +60,14 @@ export function createRulesets(table: Table<RulesetRow>, allocator: Allocator<nu
       }
     },
     abandon(subject) {
-      for (const { id, l4 } of subject.rulesets.values()) {
-        table.delete(String(id));
-        allocator.release(keyOf(subject, l4));
+      for (const direction of DIRECTIONS) {
+        const { rulesets } = subject[direction];
+        for (const { id, l4 } of rulesets.values()) {
+          table.delete(String(id));
+          allocator.release(keyOf(subject[direction], l4));
+        }
+        rulesets.clear();
       }
-      subject.rulesets.clear();
     },
     problems: () => (problem ? [problem] : []),
   };

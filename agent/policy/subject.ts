@@ -129,6 +129,7 @@ export function createSubjectDirection(
       for (const ruleset of rulesets.values()) {
         const on = plan.rulesetSelectors(ruleset.l4);
         const isNew = !known.has(l4Key(ruleset.l4));
+        if (isNew && on === 'all') dependsOnEveryone = true;
         if (isNew || on === 'all' || on.some((selector) => selectors.has(selector))) refreshRuleset(ruleset);
       }
     },

@@ -1,11 +1,12 @@
 // Endpoints and addresses into their maps. An endpoint whose identity, address or interface changes is taken out first
 // and let in again last: in between its packets are dropped, and nobody meets it under a mix of old and new.
 
-import { ADDR_MANAGED, type Endpoint, type IdentityKey, type IdentityValue } from '#bpf/abi.ts';
+import type { Endpoint, IdentityKey, IdentityValue } from '#bpf/abi.ts';
 import type { Identity } from '#common/ids.ts';
-import { type Address, addressKey, type Cidr, formatCidr, parseCidr } from '#common/ip.ts';
+import { type Address, addressKey } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { AddressRow, AdmittedEndpointRow } from '../tables.ts';
+import { createAddressSync } from './addresses-sync.ts';
 import type { MirroredMap } from './map.ts';
 
 export interface EndpointSync {
@@ -34,45 +35,28 @@ export function createEndpointSync(
   tables: { readonly endpoints: ReadonlyTable<AdmittedEndpointRow>; readonly addresses: ReadonlyTable<AddressRow> },
   maps: EndpointMaps,
 ): EndpointSync {
+  const addresses = createAddressSync(tables.addresses, maps.identities);
   const dirty = new Set([...tables.endpoints.entries()].map(([key]) => key));
-  const dirtyAddresses = new Set([...tables.addresses.entries()].map(([key]) => key));
   // Interfaces and addresses that the maps speak of and that have to be looked at, with or without a row.
   const stale = { interfaces: new Set<number>(), addresses: new Map<string, Address>() };
   for (const [ifindex] of maps.endpoints.entries()) stale.interfaces.add(ifindex);
   for (const [address] of maps.endpointAddrs.entries()) stale.addresses.set(addressKey(address), address);
-  for (const [{ ip, prefixlen }] of maps.identities.entries())
-    dirtyAddresses.add(formatCidr({ address: ip, bits: prefixlen }));
-  const stops = [
-    tables.endpoints.subscribe(({ key, before, after }) => {
-      dirty.add(key);
-      for (const row of [before, after]) {
-        if (!row?.endpoint.device) continue;
-        stale.interfaces.add(row.endpoint.device.ifindex);
-        for (const ip of addressesOf(row)) stale.addresses.set(addressKey(ip), ip);
-      }
-    }),
-    tables.addresses.subscribe(({ key }) => void dirtyAddresses.add(key)),
-  ];
-
-  const wanted = (): { readonly interfaces: Map<number, Endpoint>; readonly addresses: Map<string, Endpoint> } => {
-    const interfaces = new Map<number, Endpoint>();
-    const addresses = new Map<string, Endpoint>();
-    for (const row of tables.endpoints.values()) {
-      const value = endpointValue(row);
-      if (!value) continue;
-      interfaces.set(value.ifindex, value);
-      for (const ip of addressesOf(row)) addresses.set(addressKey(ip), value);
+  const stop = tables.endpoints.subscribe(({ key, before, after }) => {
+    dirty.add(key);
+    for (const row of [before, after]) {
+      if (!row?.endpoint.device) continue;
+      stale.interfaces.add(row.endpoint.device.ifindex);
+      for (const ip of addressesOf(row)) stale.addresses.set(addressKey(ip), ip);
     }
-    return { interfaces, addresses };
-  };
-  const setAddress = (row: AddressRow): boolean => {
-    const { identity, flags } = row;
-    return maps.identities.set({ prefixlen: row.cidr.bits, ip: row.cidr.address }, { identity, flags });
-  };
+  });
+  const letIn = (row: AdmittedEndpointRow, value: Endpoint): boolean =>
+    addressesOf(row).every((ip) => addresses.identityOf(ip) === row.identity) &&
+    maps.endpoints.set(value.ifindex, value) &&
+    addressesOf(row).every((ip) => maps.endpointAddrs.set(ip, value));
 
   return {
     evict() {
-      const want = wanted();
+      const want = stale.addresses.size + stale.interfaces.size > 0 ? wanted(tables.endpoints) : NOTHING;
       const orphaned: Address[] = [];
       // Addresses before interfaces: nothing is delivered to an endpoint that may no longer answer.
       for (const [key, address] of stale.addresses) {
@@ -87,44 +71,42 @@ export function createEndpointSync(
         if (is && !sameEndpoint(is, want.interfaces.get(ifindex)) && !maps.endpoints.delete(ifindex)) continue;
         stale.interfaces.delete(ifindex);
       }
-      for (const key of dirtyAddresses) {
-        const row = tables.addresses.get(key);
-        const at = row?.cidr ?? cidrOf(key);
-        const is = maps.identities.get({ prefixlen: at.bits, ip: at.address });
-        if (row && is?.identity === row.identity && is.flags === row.flags) dirtyAddresses.delete(key);
-        // An address that nothing is known of yet is closed too: it was the world a moment ago.
-        else setAddress({ cidr: at, identity: (row?.identity ?? is?.identity ?? 0) as Identity, flags: ADDR_MANAGED });
-      }
+      addresses.close();
       return orphaned;
     },
     admit(isComplete) {
-      for (const key of dirtyAddresses) {
-        const row = tables.addresses.get(key);
-        const at = row?.cidr ?? cidrOf(key);
-        const done = row ? setAddress(row) : maps.identities.delete({ prefixlen: at.bits, ip: at.address });
-        if (done) dirtyAddresses.delete(key);
-      }
+      addresses.open();
       for (const key of dirty) {
         const row = tables.endpoints.get(key);
         const value = row && endpointValue(row);
-        if (!row || !value) {
-          dirty.delete(key);
-          continue;
-        }
-        const known = addressesOf(row).every(
-          (ip) => maps.identities.get({ prefixlen: 128, ip })?.identity === row.identity,
-        );
-        if (!known || !isComplete(row.identity)) continue;
-        const done =
-          maps.endpoints.set(value.ifindex, value) && addressesOf(row).every((ip) => maps.endpointAddrs.set(ip, value));
-        if (done) dirty.delete(key);
+        if (!row || !value || (isComplete(row.identity) && letIn(row, value))) dirty.delete(key);
       }
     },
-    pending: () => [...dirty, ...dirtyAddresses],
+    pending: () => [...dirty, ...addresses.pending()],
     close() {
-      for (const stop of stops) stop();
+      stop();
+      addresses.stop();
     },
   };
+}
+
+interface Wanted {
+  readonly interfaces: ReadonlyMap<number, Endpoint>;
+  readonly addresses: ReadonlyMap<string, Endpoint>;
+}
+
+const NOTHING: Wanted = { interfaces: new Map(), addresses: new Map() };
+
+function wanted(table: ReadonlyTable<AdmittedEndpointRow>): Wanted {
+  const interfaces = new Map<number, Endpoint>();
+  const addresses = new Map<string, Endpoint>();
+  for (const row of table.values()) {
+    const value = endpointValue(row);
+    if (!value) continue;
+    interfaces.set(value.ifindex, value);
+    for (const ip of addressesOf(row)) addresses.set(addressKey(ip), value);
+  }
+  return { interfaces, addresses };
 }
 
 function addressesOf({ endpoint }: AdmittedEndpointRow): readonly Address[] {
@@ -157,14 +139,6 @@ function samePod(a: Endpoint, b: Endpoint | undefined): boolean {
 
 function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
   if (!b || !samePod(a, b) || a.identity !== b.identity) return false;
-  return [a.hostMac, a.ip4, a.ip6].every(
-    (bytes, i) => Buffer.compare(bytes, [b.hostMac, b.ip4, b.ip6][i] ?? NO_ADDRESS) === 0,
-  );
-}
-
-// From the key of an address row (formatCidr).
-function cidrOf(text: string): Cidr {
-  const parsed = parseCidr(text);
-  if (!parsed.ok) throw new Error(parsed.error);
-  return parsed.value;
+  const same = (x: Uint8Array, y: Uint8Array): boolean => Buffer.compare(x, y) === 0;
+  return same(a.hostMac, b.hostMac) && same(a.ip4, b.ip4) && same(a.ip6, b.ip6);
 }

@@ -91,8 +91,8 @@ export function createPolicySync(
   });
 
   const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
-    const key = keyOf(subject, peer, l4);
-    const done = entry ? map.set(key, valueOf(entry)) : map.delete(key);
+    const key = policyKeyOf(subject, peer, l4);
+    const done = entry ? map.set(key, policyValueOf(entry)) : map.delete(key);
     if (done && entry) put(subject.actual, peer, entry);
     else if (done) take(subject.actual, peer, l4);
     return done;
@@ -167,13 +167,13 @@ function wantedEntry(row: PolicyEntryRow): Entry {
   return { l4: l4Of(row), l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie };
 }
 
-function keyOf(subject: Subject, peer: Identity, l4: L4): PolicyKey {
+function policyKeyOf(subject: Subject, peer: Identity, l4: L4): PolicyKey {
   const direction = subject.direction === 'egress' ? POLICY_EGRESS : POLICY_INGRESS;
   const { protocol, port, bits } = l4;
   return { prefixlen: FIXED_BITS + bits, subject: subject.identity, peer, direction, protocol, port };
 }
 
-function valueOf({ precedence, ruleset, cookie, action, l4Bits }: Entry): PolicyValue {
+function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: Entry): PolicyValue {
   return { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits };
 }
 

@@ -75,7 +75,7 @@ describe('sync', () => {
   it('brings a scene into the maps, and a change, and takes it out again', async () => {
     using r = rig();
     r.scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
-    r.scene.put(PODS + '---' + POLICY);
+    r.scene.put(`${PODS}---${POLICY}`);
     const first = await r.step();
     assert.deepEqual(first, { revision: 2, complete: true, lateWorkers: [] });
     assert.equal(get(r.kernel), true);
@@ -101,7 +101,7 @@ describe('sync', () => {
 
   it('writes nothing when nothing has changed, nor when a new agent finds everything right', async () => {
     using r = rig();
-    r.scene.put(PODS + '---' + POLICY);
+    r.scene.put(`${PODS}---${POLICY}`);
     await r.step();
     const before = writes(r.kernel);
     assert.equal((await r.step()).revision, 2);
@@ -115,7 +115,7 @@ describe('sync', () => {
 
   it('prunes what a dead agent left', async () => {
     using r = rig();
-    r.scene.put(PODS + '---' + POLICY);
+    r.scene.put(`${PODS}---${POLICY}`);
     await r.step();
     const scene = r.scene.restart();
     scene.remove('pod', 'default/web');
@@ -141,7 +141,7 @@ describe('sync', () => {
     it(`counts and shows a full map "${map}", lets nothing more pass, and goes on when there is room`, async () => {
       using r = rig();
       r.kernel.interfaceOf = (ip) => ({ '10.244.0.10': 110, '10.244.0.11': 111 })[ip];
-      r.scene.put(PODS + '---' + POLICY);
+      r.scene.put(`${PODS}---${POLICY}`);
       r.kernel.maps[map].capacity = capacity;
       const result = await r.step();
       assert.equal(result.complete, false);

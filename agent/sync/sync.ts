@@ -91,10 +91,9 @@ export function createSync(options: {
   const endpoints = createEndpointSync(desired, maps);
   const services = createServiceSync(desired, maps);
   const closing = new AbortController();
+  const retry = createRetry(closing.signal);
   let config: NodeConfig = { ...options.config, revision: maps.node.get(0)?.revision ?? 0 };
   let queue: Promise<unknown> = Promise.resolve();
-  let retrying = false;
-  let failures = 0;
 
   // Revision 0 would look like "never decided" in a fresh conntrack entry.
   const setConfig = (next: NodeConfig): void => {
@@ -130,24 +129,11 @@ export function createSync(options: {
     const complete = policy.pending().length + endpoints.pending().length + services.pending().length === 0;
     return { revision: config.revision, complete, lateWorkers: [...late] };
   };
-  const retryLater = async (): Promise<void> => {
-    if (retrying || closing.signal.aborted) return;
-    retrying = true;
-    const delay = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** failures++) * (0.75 + Math.random() / 2);
-    try {
-      await sleep(delay, undefined, { signal: closing.signal, ref: false });
-    } catch {
-      return; // closed
-    } finally {
-      retrying = false;
-    }
-    options.onRetry?.(await apply());
-  };
   const apply = (): Promise<ApplyResult> => {
     const run = queue.then(async () => {
       const result = await update();
-      if (result.complete) failures = 0;
-      else void retryLater();
+      if (result.complete) retry.reset();
+      else retry.later(async () => options.onRetry?.(await apply()));
       return result;
     });
     queue = run.catch(() => undefined);
@@ -165,6 +151,32 @@ export function createSync(options: {
       policy.close();
       endpoints.close();
       services.close();
+    },
+  };
+}
+
+// One retry at a time, ever later, until something succeeds.
+function createRetry(signal: AbortSignal): { later(run: () => Promise<unknown>): void; reset(): void } {
+  let waiting = false;
+  let failures = 0;
+  const wait = async (run: () => Promise<unknown>): Promise<void> => {
+    waiting = true;
+    const delay = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** failures++) * (0.75 + Math.random() / 2);
+    try {
+      await sleep(delay, undefined, { signal, ref: false });
+    } catch {
+      return; // closed
+    } finally {
+      waiting = false;
+    }
+    await run();
+  };
+  return {
+    later(run) {
+      if (!waiting && !signal.aborted) void wait(run);
+    },
+    reset() {
+      failures = 0;
     },
   };
 }

@@ -5,6 +5,7 @@ import { PROXY_MARK } from '../layout.ts';
 
 /** Connections that may wait while a worker is busy or being replaced. */
 const BACKLOG = 4096;
+const SO_ACCEPTCONN = 30;
 const IPV6_LOOPBACK_SOCKADDR = ((): Uint8Array => {
   const sockaddr = new Uint8Array(libc.SOCKADDR_SIZE);
   sockaddr[0] = libc.AF.INET6;
@@ -41,4 +42,21 @@ export function createListener(): number {
     libc.close(fd);
     throw cause;
   }
+}
+
+/**
+ * A copy of descriptor `fd` of process `pid`, the listener that an earlier agent handed to a worker: with it, connections
+ * go on waiting when that worker ends. undefined: it is none any more, or cannot be had.
+ */
+export function listenerOf(pid: number, fd: number): number | undefined {
+  const process = libc.pidfdOpen(pid);
+  if (process < 0) return undefined;
+  const copy = libc.pidfdGetfd(process, fd);
+  libc.close(process);
+  if (copy < 0) return undefined;
+  const value = libc.int32(0);
+  const listens = libc.getsockopt(copy, libc.SOL.SOCKET, SO_ACCEPTCONN, value, libc.int32(value.length)) === 0;
+  if (listens && value[0] === 1) return copy;
+  libc.close(copy);
+  return undefined;
 }

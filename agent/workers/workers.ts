@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { type WorkerSlot, workerSlot } from '#common/ids.ts';
 import * as libc from '#common/native/libc.ts';
 import type { NodeLayout } from '../layout.ts';
-import { enterCgroup } from '../node/cgroup.ts';
+import { cgroupProcesses, enterCgroup } from '../node/cgroup.ts';
 import { isAlive, type ProcessId, processId, signalProcess } from '../node/process.ts';
 import { proxyCgroup } from '../node/setup.ts';
 import { readState, writeState } from '../node/state-file.ts';
-import { createListener } from './listener.ts';
+import { createListener, listenerOf } from './listener.ts';
 
 export interface WorkerHooks {
   /** Puts a listening socket into the steering map. */
@@ -38,7 +38,7 @@ export interface Workers {
 
 interface Slot {
   readonly slot: WorkerSlot;
-  listener: number | undefined; // undefined: only an adopted worker has it
+  listener: number | undefined; // undefined: none made yet, or only an adopted worker has it
   process: ProcessId | undefined;
   child: ChildProcess | undefined;
   restarts: number;
@@ -46,6 +46,13 @@ interface Slot {
   retry: NodeJS.Timeout | undefined;
 }
 
+interface Remembered {
+  readonly slot: number;
+  readonly process: ProcessId;
+}
+
+/** Of a worker. */
+const LISTENER_FD = 3;
 const POLL_MS = 100; // how soon the end of an adopted worker is noticed
 const HEALTHY_MS = 10_000; // a worker that lived this long starts over with the shortest delay
 const RETRY_MS = { first: 0, step: 100, max: 5_000 };
@@ -60,7 +67,7 @@ export function superviseWorkers(options: {
 }): Workers {
   const { layout, hooks } = options;
   const statePath = join(layout.stateDir, 'workers.json');
-  const remembered = readState<{ slot: number; process: ProcessId }[]>(statePath) ?? [];
+  const remembered = readState<Remembered[]>(statePath) ?? [];
   const slots: Slot[] = [];
   let released = false;
 
@@ -109,17 +116,9 @@ export function superviseWorkers(options: {
     if (other?.listener !== undefined) hooks.setListener(slot.slot, other.listener);
   };
 
+  killStrays(layout, remembered);
   for (let number = 0; number < options.count; number++) {
-    const process = remembered.find((worker) => worker.slot === number)?.process;
-    const slot: Slot = {
-      slot: workerSlot(number),
-      listener: undefined,
-      process: process && isAlive(process) ? process : undefined,
-      child: undefined,
-      restarts: 0,
-      diedInARow: 0,
-      retry: undefined,
-    };
+    const slot = adoptSlot(workerSlot(number), remembered);
     slots.push(slot);
     if (slot.process) report(slot, 'adopted');
     else start(slot);
@@ -143,6 +142,23 @@ export function superviseWorkers(options: {
       }
     },
   };
+}
+
+/** The slot with the worker that an earlier agent left on it, if that still runs, and with a copy of its listener. */
+function adoptSlot(slot: WorkerSlot, remembered: readonly Remembered[]): Slot {
+  const found = remembered.find((worker) => worker.slot === slot)?.process;
+  const process = found && isAlive(found) ? found : undefined;
+  const listener = process && listenerOf(process.pid, LISTENER_FD);
+  return { slot, process, listener, child: undefined, restarts: 0, diedInARow: 0, retry: undefined };
+}
+
+/** An agent may have died between starting a worker and writing down which: nobody would ever end that one. */
+function killStrays(layout: NodeLayout, remembered: readonly Remembered[]): void {
+  const known = new Set(remembered.map(({ process }) => process.pid));
+  for (const pid of cgroupProcesses(proxyCgroup(layout))) {
+    const stray = known.has(pid) ? undefined : processId(pid);
+    if (stray) signalProcess(stray, 'SIGKILL');
+  }
 }
 
 function stateOf(slot: Slot): WorkerState {

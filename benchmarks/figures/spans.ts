@@ -49,10 +49,7 @@ export async function measureSpans(bench: Bench, plain: WeirNode): Promise<Figur
     unit: 'requests/s',
     series,
     goals: goal ? [goal] : [],
-    notes: [
-      'Each request is two spans (CLIENT and SERVER), both ends being on the node.',
-      `Over the whole run: ${spanCounts(metrics)}.`,
-    ],
+    notes: [`Over the whole run: ${spanCounts(metrics)}.`],
   };
 }
 

@@ -6,11 +6,11 @@
 #include "forward.h"
 #include "reset.h"
 
-#define TCP_STATE_LISTEN 10 /* BPF_TCP_LISTEN; the uapi enum of older headers lacks a name for TIME_WAIT as a mini-socket */
-#define TCP_STATE_TIME_WAIT 6
-
-/* The state of the node's socket for the packet's addresses and ports as they are, 0: none. Listeners do not count. */
-INLINE __u32 proxy_socket_state(const struct hook *h)
+/*
+ * Has the node a socket for the packet's addresses and ports? A listener does not count. TIME_WAIT would count, and keep
+ * the client from using its port again: the node is set to keep none (tcp_max_tw_buckets).
+ */
+INLINE bool has_proxy_socket(const struct hook *h)
 {
 	const struct packet *p = &h->packet;
 	struct bpf_sock_tuple tuple = {};
@@ -31,10 +31,10 @@ INLINE __u32 proxy_socket_state(const struct hook *h)
 		sk = bpf_skc_lookup_tcp(h->skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
 	}
 	if (!sk)
-		return 0;
+		return false;
 	state = sk->state;
 	bpf_sk_release(sk);
-	return state == TCP_STATE_LISTEN ? 0 : state;
+	return state != BPF_TCP_LISTEN;
 }
 
 /* Worker slot of a new connection; every connection of one pair of ends goes to the same slot. */
@@ -89,14 +89,10 @@ OUTLINE int reset_sender(struct hook *h)
 /* A packet of a steered connection, from either pod. */
 INLINE int steer(struct hook *h, __u32 slot)
 {
-	__u32 state;
-
 	/* The stack reassembles fragments and finds the socket by itself; a listener it would find is not the proxy's. */
 	if (h->packet.fragment)
 		return is_syn(&h->packet) ? drop(h, DROP_NOT_STEERED) : to_proxy(h);
-	state = proxy_socket_state(h);
-	/* a socket in TIME_WAIT is no obstacle to a new connection */
-	if (state && !(is_syn(&h->packet) && state == TCP_STATE_TIME_WAIT))
+	if (has_proxy_socket(h))
 		return to_proxy(h);
 	if (is_syn(&h->packet) && !h->is_reply)
 		return assign_listener(h, slot);

@@ -106,7 +106,7 @@ OUTLINE int new_connection(struct hook *h)
 			return DROP_CANNOT_STEER;
 		e->flags |= CT_STEERED;
 	} else if (h->origin == ORIGIN_POD && h->packet.protocol == IPPROTO_TCP && is_plain(&h->packet) &&
-		   !is_syn(&h->packet) && proxy_socket_state(h)) {
+		   !is_syn(&h->packet) && has_proxy_socket(h)) {
 		e->flags |= CT_STEERED; /* its entry was lost, but the proxy still has it */
 	}
 	e->slot = worker_slot(h);

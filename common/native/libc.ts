@@ -138,6 +138,11 @@ export const mount = bind_<
   (source: string, target: string, type: string | null, flags: number, data: string | null) => number
 >('int mount(const char *, const char *, const char *, unsigned long, const char *)');
 export const umount2 = bind_<(target: string, flags: number) => number>('int umount2(const char *, int)');
+/** A descriptor of process `pid`; close-on-exec. */
+export const pidfdOpen = (pid: number): Fd => numbers(434, pid, 0, 0);
+/** A copy of descriptor `fd` of the process behind `pidfd`; close-on-exec. */
+export const pidfdGetfd = (pidfd: Fd, fd: Fd): Fd => numbers(438, pidfd, fd, 0);
+const numbers = bind_<(number: number, a: number, b: number, c: number) => number>('long syscall(long, int, int, int)');
 /** The bpf system call on the attributes in `attr`, laid out as union bpf_attr. */
 export const bpf = (command: number, attr: Bytes): number => syscall(BPF_SYSCALL, command, attr, attr.byteLength);
 const BPF_SYSCALL = process.arch === 'x64' ? 321 : 280;

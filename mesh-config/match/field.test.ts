@@ -147,6 +147,13 @@ describe('work is bounded', () => {
     assert.equal(complete, false);
     assert.ok(states * 4 * 4 <= limits.tableBytes, `${states} states`);
     assert.ok(resets > 0 && simulations > 0, `${resets} resets, ${simulations} simulations`);
+
+    // What comes often finds its way back into the table.
+    const often = Buffer.from('abbaab'.repeat(4));
+    for (let n = 0; n < 10_000; n++) matched(matcher, often);
+    const settled = matcher.stats().simulations;
+    matched(matcher, often);
+    assert.equal(matcher.stats().simulations, settled);
   });
 
   test('bytes past ASCII are read from where they begin, not from the start', () => {

@@ -37,6 +37,19 @@ test('decodeAt reads what TextDecoder reads, and nothing else', () => {
   assert.ok(valid > 5_000);
 });
 
+test('decodeAt does not read past the end of the text', () => {
+  const bytes = new TextEncoder().encode('é€😀');
+  const cases = [
+    { at: 0, length: 2 },
+    { at: 2, length: 3 },
+    { at: 5, length: 4 },
+  ];
+  for (const { at, length } of cases) {
+    assert.equal(decodeAt(bytes, at, at + length) & 7, length);
+    assert.equal(decodeAt(bytes, at, at + length - 1), -1);
+  }
+});
+
 test('a literal table finds its literals and nothing else', () => {
   const random = createRandom(12);
   const words = new Set<string>();

@@ -1,6 +1,6 @@
 // What single fields of a head say about framing, the connection, the host and tracing.
 
-import { CLASS, DIGIT, isSpace, isWord, TOKEN, word } from './bytes.ts';
+import { CLASS, CR, DIGIT, isSpace, isWord, TOKEN, word } from './bytes.ts';
 import type { Fields } from './fields.ts';
 
 /** Bits of Fields.connection. */
@@ -144,8 +144,10 @@ const CHUNKED = word('chunked');
 const CODINGS = ['gzip', 'x-gzip', 'deflate', 'compress', 'x-compress', 'identity'].map(word);
 
 function noteTransferEncoding(fields: Fields): void {
-  const buffer = fields.buffer;
+  const { buffer, spans, count } = fields;
   fields.codings |= CODING.present;
+  // White space after the value is legal, but some servers then do not know the coding.
+  if (buffer[spans[4 * count + 3] as number] !== CR) fields.codings |= CODING.malformed;
   const well = eachToken(fields, (start, length) => {
     const is = (lower: Uint8Array): boolean => length === lower.length && isWord(buffer, start, lower);
     if (length === 0) {

@@ -157,6 +157,7 @@ describe('scanRequest refuses', () => {
     { text: post('Transfer_Encoding: chunked'), problem: 'field that imitates framing' },
     { text: post('Transfer-Encoding: chunked, gzip'), problem: 'malformed Transfer-Encoding' },
     { text: post('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked'), problem: 'malformed Transfer-Encoding' },
+    { text: post('Transfer-Encoding: chunked\t'), problem: 'malformed Transfer-Encoding' },
     { text: post('Transfer-Encoding: gzip'), problem: 'malformed Transfer-Encoding' },
     { text: post('Transfer-Encoding: ,chunked'), problem: 'malformed Transfer-Encoding' },
     { text: post('Transfer-Encoding: chunked;q=1'), problem: 'malformed Transfer-Encoding' },

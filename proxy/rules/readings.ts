@@ -48,9 +48,10 @@ function pathReadings(path: string, head: RequestHead): string[] {
     found.add(`/${query}`);
     if (head.method === METHOD.options && query === '') found.add('*');
   } else {
-    const normal = decodeUnreserved(raw);
-    for (const reading of [raw, removeDots(mergeSlashes(normal)), removeDots(normal), decodedPath(raw)]) {
-      found.add(reading + query);
+    found.add(raw + query);
+    for (const reading of [decodeUnreserved(raw), decodeAll(raw)]) {
+      found.add(removeDots(mergeSlashes(reading)) + query);
+      found.add(removeDots(reading) + query);
     }
   }
   return [...found];
@@ -84,14 +85,14 @@ function removeDots(path: string): string {
 
 /**
  * What the most generous of servers makes of a path: every escape decoded once, overlong UTF-8 too, "\" as "/", segment
- * parameters dropped, empty and dot segments resolved.
+ * parameters dropped.
  */
-function decodedPath(path: string): string {
+function decodeAll(path: string): string {
   const bytes = path
     .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
     .replace(/[\xc0\xc1][\x80-\xbf]|\xe0[\x80\x81][\x80-\xbf]|\xf0\x80[\x80\x81][\x80-\xbf]/g, shortest);
   const segments = bytes.replaceAll('\\', '/').split('/');
-  return removeDots(mergeSlashes(segments.map((segment) => segment.split(';', 1)[0]).join('/')));
+  return segments.map((segment) => segment.split(';', 1)[0]).join('/');
 }
 
 /** The ASCII character that an overlong UTF-8 sequence stands for. */
