@@ -24,6 +24,7 @@ export const COUNTERS = [
   'records|dropped allowed',
   'records|dropped denied',
   'records|dropped no slot',
+  'spans|no slot',
   'bytes|downstream received',
   'bytes|upstream received',
   'revisions|looked up',

@@ -36,6 +36,7 @@ function main(options: ProxyOptions): void {
   const pipeline = spanPipeline(options, log);
   let ready = false;
   let ending = false;
+  let exitCode = 0;
   // Reports arrive on the event loop, so after everything below exists.
   const onReport = (report: Report): void => {
     switch (report.kind) {
@@ -88,7 +89,10 @@ function main(options: ProxyOptions): void {
   const drain = (timeoutMs: number): void => {
     if (ending) process.exit(1); // asked twice: at once
     ending = true;
-    startDrain(thread, timeoutMs, log);
+    const onTimeout = (): void => {
+      exitCode = 1;
+    };
+    startDrain(thread, { timeoutMs, log, onTimeout });
   };
   process.on('SIGTERM', () => drain(options.drainTimeoutMs));
   process.on('SIGINT', () => drain(options.drainTimeoutMs));
@@ -98,7 +102,7 @@ function main(options: ProxyOptions): void {
       await pipeline?.close();
       await control.close();
       log.info('worker ends');
-      process.exit(ending ? 0 : 1);
+      process.exit(ending ? exitCode : 1);
     },
     (error) => {
       // Without the data thread nothing is served: the kernel refuses steered connections until a new worker is there.
@@ -108,12 +112,20 @@ function main(options: ProxyOptions): void {
   );
 }
 
+interface DrainOptions {
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  onTimeout(): void;
+}
+
 /** Has the thread finish what is in flight, for at most `timeoutMs`, and end. */
-function startDrain(thread: DataThread, timeoutMs: number, log: Logger): void {
+function startDrain(thread: DataThread, options: DrainOptions): void {
+  const { timeoutMs, log } = options;
   log.info({ timeoutMs }, 'drain');
   thread.send({ kind: 'drain' });
   setTimeout(() => {
     log.warn({ connections: thread.counters.get('gauge|connections') }, 'drain timed out; connections are cut');
+    options.onTimeout();
     thread.send({ kind: 'stop' });
     setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref();
   }, timeoutMs).unref();

@@ -15,6 +15,7 @@ import { createSubjects } from './subjects.ts';
 export interface PolicyCompute {
   /** A new identity, "source:key=value" labels. It may be a peer at once; a subject only after addSubject. */
   addIdentity(identity: Identity, labels: readonly string[]): void;
+  /** The identity must not be a subject any more. */
   removeIdentity(identity: Identity): void;
   /** The identity has an endpoint here: its policy belongs into the map. */
   addSubject(identity: Identity): void;
@@ -37,9 +38,8 @@ export function createPolicyCompute(
 ): PolicyCompute {
   const policies = new Map<string, readonly CompiledRule[]>();
   const index = createRuleIndex();
-  const cache: SelectorCache = createSelectorCache((selector, identity, added) => {
-    const own = subjects.get(identity);
-    for (const rule of own ? index.asSubject(selector) : []) if (own) subjects.setRule(own, rule, added);
+  // Labels of an identity never change: what selects a subject is known when it becomes one.
+  const cache: SelectorCache = createSelectorCache((selector, identity) => {
     for (const [rule, direction] of index.asPeer(selector)) {
       for (const subject of subjects.selectedBy(rule)) subjects.markPeer(subject[direction], identity, selector);
     }

@@ -37,9 +37,7 @@ const NOBODY: ReadonlySet<CachedSelector> = new Set();
 const EVERYONE = '';
 
 /** An empty cache. `onMember` hears of changes of members of selectors that are in use, not of a new selector's first ones. */
-export function createSelectorCache(
-  onMember: (selector: CachedSelector, identity: Identity, added: boolean) => void,
-): SelectorCache {
+export function createSelectorCache(onMember: (selector: CachedSelector, identity: Identity) => void): SelectorCache {
   const entries = new Map<string, Entry>();
   const byAnchor = new Map<string, Set<Entry>>();
   const identities = new Map<Identity, { readonly labels: LabelsByKey; readonly selectors: Set<Entry> }>();
@@ -94,7 +92,7 @@ export function createSelectorCache(
           entry.members.add(identity);
         }
       }
-      for (const entry of known.selectors) onMember(entry, identity, true);
+      for (const entry of known.selectors) onMember(entry, identity);
     },
     removeIdentity(identity) {
       const known = identities.get(identity);
@@ -103,7 +101,7 @@ export function createSelectorCache(
       for (const anchor of anchorsOfLabels(known.labels)) take(identitiesByAnchor, anchor, identity);
       for (const entry of known.selectors) {
         entry.members.delete(identity);
-        onMember(entry, identity, false);
+        onMember(entry, identity);
       }
     },
     selectorsOf: (identity) => identities.get(identity)?.selectors ?? NOBODY,

@@ -24,9 +24,10 @@ export function createAddressSync(
   table: ReadonlyTable<AddressRow>,
   map: MirroredMap<IdentityKey, IdentityValue>,
 ): AddressSync {
-  const dirty = new Set([...table.entries()].map(([key]) => key));
+  let dirty = new Set([...table.entries()].map(([key]) => key));
   for (const [{ ip, prefixlen }] of map.entries()) dirty.add(formatCidr({ address: ip, bits: prefixlen }));
   const stop = table.subscribe(({ key }) => void dirty.add(key));
+  const closed = new Set<string>();
   const keyOf = (cidr: Cidr): IdentityKey => ({ prefixlen: cidr.bits, ip: cidr.address });
   return {
     close() {
@@ -34,20 +35,23 @@ export function createAddressSync(
         const row = table.get(key);
         const at = keyOf(row?.cidr ?? cidrOf(key));
         const is = map.get(at);
-        if (row && is?.identity === row.identity && is.flags === row.flags) dirty.delete(key);
+        if (row && is?.identity === row.identity && is.flags === row.flags) continue;
         // One that nothing is known of yet is closed too: it was the world a moment ago.
-        else map.set(at, { identity: row?.identity ?? is?.identity ?? 0, flags: ADDR_MANAGED });
+        map.set(at, { identity: row?.identity ?? is?.identity ?? 0, flags: ADDR_MANAGED });
+        closed.add(key);
       }
+      dirty = new Set();
     },
     open() {
-      for (const key of dirty) {
+      for (const key of closed) {
+        if (dirty.has(key)) continue; // it changed again meanwhile: the next update's
         const row = table.get(key);
         const at = keyOf(row?.cidr ?? cidrOf(key));
-        if (row ? map.set(at, { identity: row.identity, flags: row.flags }) : map.delete(at)) dirty.delete(key);
+        if (row ? map.set(at, { identity: row.identity, flags: row.flags }) : map.delete(at)) closed.delete(key);
       }
     },
     identityOf: (ip) => map.get({ prefixlen: 128, ip })?.identity,
-    pending: () => [...dirty],
+    pending: () => [...closed, ...dirty],
     stop,
   };
 }

@@ -36,7 +36,8 @@ export function createEndpointSync(
   maps: EndpointMaps,
 ): EndpointSync {
   const addresses = createAddressSync(tables.addresses, maps.identities);
-  const dirty = new Set([...tables.endpoints.entries()].map(([key]) => key));
+  let dirty = new Set([...tables.endpoints.entries()].map(([key]) => key));
+  let round = new Set<string>(); // of those, what the last `evict` has seen
   // Interfaces and addresses that the maps speak of and that have to be looked at, with or without a row.
   const stale = { interfaces: new Set<number>(), addresses: new Map<string, Address>() };
   for (const [ifindex] of maps.endpoints.entries()) stale.interfaces.add(ifindex);
@@ -72,17 +73,20 @@ export function createEndpointSync(
         stale.interfaces.delete(ifindex);
       }
       addresses.close();
+      round = round.union(dirty);
+      dirty = new Set();
       return orphaned;
     },
     admit(isComplete) {
       addresses.open();
-      for (const key of dirty) {
+      for (const key of round) {
+        if (dirty.has(key)) continue; // it changed again meanwhile, and was not taken out for that
         const row = tables.endpoints.get(key);
         const value = row && endpointValue(row);
-        if (!row || !value || (isComplete(row.identity) && letIn(row, value))) dirty.delete(key);
+        if (!row || !value || (isComplete(row.identity) && letIn(row, value))) round.delete(key);
       }
     },
-    pending: () => [...dirty, ...addresses.pending()],
+    pending: () => [...round.union(dirty), ...addresses.pending()],
     close() {
       stop();
       addresses.stop();

@@ -4,116 +4,16 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type Address, address, formatAddress } from '#common/ip.ts';
-import type { DirectionRule, PolicyObject } from '#mesh-config/model.ts';
+import { edit, podYaml, random } from '../compute/random.fixture.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
 import { type FakeKernel, fakeKernel, type Request } from './kernel.fixture.ts';
-import { createSync } from './sync.ts';
+import { createSync, type Sync } from './sync.ts';
 
 const UPDATES = 250;
 const PODS = ['a', 'b', 'c'];
 const PORTS = [80, 90];
+const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 const METHODS = ['GET', 'POST'];
-
-// Seeded (mulberry32), so that a failure can be repeated.
-function random(seed: number): (below: number) => number {
-  let a = seed;
-  return (below) => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below);
-  };
-}
-
-const SELECTORS = [
-  '{}',
-  '{ matchLabels: { x: "0" } }',
-  '{ matchLabels: { x: "1" } }',
-  '{ matchLabels: { y: "1" } }',
-  '{ matchLabels: { "k8s:io.kubernetes.pod.namespace": kube-system } }',
-  '{ matchLabels: { "io.cilium.k8s.namespace.labels.env": "0" } }',
-];
-const toPorts = (port: string, rules = ''): string => `toPorts: [{ ports: [{ ${port}, protocol: TCP }]${rules} }]`;
-const http = (method: string): string => `, rules: { http: [{ method: ${method} }] }`;
-const PORT_LISTS = [
-  '',
-  toPorts('port: "80"'),
-  toPorts('port: "80"', http('GET')),
-  toPorts('port: "80"', http('POST')),
-  toPorts('port: "0"'),
-  toPorts('port: "80", endPort: 95'),
-];
-
-function randomPolicy(name: string, pick: (below: number) => number): string {
-  const one = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
-  const item = (peers: string): string => {
-    const parts = [pick(3) > 0 ? `${peers}: [${one(SELECTORS)}]` : '', one(PORT_LISTS)];
-    return `{ ${parts.filter((part) => part !== '').join(', ')} }`;
-  };
-  const list = (peers: string): string => `[${Array.from({ length: 1 + pick(2) }, () => item(peers)).join(', ')}]`;
-  const directions = pick(3);
-  return `
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: ${name} }
-spec:
-  endpointSelector: ${one(SELECTORS.slice(0, 4))}
-  ${pick(4) === 0 ? 'enableDefaultDeny: { ingress: false, egress: false }' : ''}
-  ${directions !== 1 ? `ingress: ${list('fromEndpoints')}` : ''}
-  ${directions !== 0 ? `egress: ${list('toEndpoints')}` : ''}
-`;
-}
-
-// What users cannot write yet: some items of the policy become deny rules.
-function denySome(scene: Scene, name: string, pick: (below: number) => number): string {
-  const table = scene.tables.inputs.policies;
-  const policy = table.get(`default/${name}`) as PolicyObject;
-  const deny = (items: readonly DirectionRule[] | undefined): readonly DirectionRule[] | undefined =>
-    items?.map((item) => ({ ...item, deny: pick(5) === 0 }));
-  const rules = policy.rules.map((r) => ({ ...r, ingress: deny(r.ingress), egress: deny(r.egress) }));
-  table.set(`default/${name}`, { ...policy, rules });
-  return JSON.stringify(rules.map((r) => [r.ingress?.map((i) => i.deny), r.egress?.map((i) => i.deny)]));
-}
-
-/** One or more random edits. Returns what they were. */
-function edit(scene: Scene, pick: (below: number) => number): string {
-  const done: string[] = [];
-  for (let n = 1 + pick(3); n > 0; n--) {
-    const name = `p${pick(3)}`;
-    const pod = PODS[pick(PODS.length)] ?? 'a';
-    switch (pick(8)) {
-      case 0:
-        scene.remove('policy', `default/${name}`);
-        done.push(`remove ${name}`);
-        break;
-      case 1:
-        if (pick(3) > 0) break;
-        scene.remove('pod', `default/${pod}`);
-        done.push(`remove ${pod}`);
-        break;
-      case 2: {
-        const labels = `{ x: "${pick(2)}", y: "${pick(2)}" }`;
-        scene.put(
-          `{ apiVersion: v1, kind: Pod, metadata: { name: ${pod}, labels: ${labels} }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`,
-        );
-        done.push(`${pod} ${labels}`);
-        break;
-      }
-      case 3: {
-        const env = pick(2);
-        scene.put(`{ apiVersion: v1, kind: Namespace, metadata: { name: kube-system, labels: { env: "${env}" } } }`);
-        done.push(`kube-system ${env}`);
-        break;
-      }
-      default: {
-        const text = randomPolicy(name, pick);
-        scene.put(text);
-        done.push(text, denySome(scene, name, pick));
-      }
-    }
-  }
-  return done.join('\n');
-}
 
 function requests(): readonly Request[] {
   const pods = PODS.map((_, i) => address(`10.244.0.${10 + i}`));
@@ -144,14 +44,10 @@ it('no write of an update lets pass what neither state does, or refuses what bot
     maps: kernel.maps,
     proxies: kernel.proxiesFor(scene.tables),
     conntrack: { purge: async () => 0 },
-    config: { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 },
+    config: CONFIG,
   });
   scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
-  for (const name of PODS) {
-    scene.put(
-      `{ apiVersion: v1, kind: Pod, metadata: { name: ${name}, labels: { x: "0" } }, spec: { containers: [{ name: c, image: i, command: [c] }] } }`,
-    );
-  }
+  for (const name of PODS) scene.put(podYaml(name, { x: '0' }));
   kernel.interfaceOf = (ip) => (/^10\.244\.0\.1[0-2]$/.test(ip) ? Number(ip.slice(9)) + 100 : undefined);
   scene.compute.step();
   await sync.apply();
@@ -161,7 +57,7 @@ it('no write of an update lets pass what neither state does, or refuses what bot
   for (let update = 0; update < UPDATES; update++) {
     const before = all.map(kernel.passes);
     const wasKnown = known(scene, kernel);
-    const text = edit(scene, pick);
+    const text = edit(scene, pick, { pods: PODS, policies: 3 });
     if (!scene.compute.step()) continue;
     // The steps are recorded and judged once the new state is known.
     const seen: boolean[][] = [];
@@ -190,4 +86,50 @@ it('no write of an update lets pass what neither state does, or refuses what bot
   }
   sync.close();
   assert.ok(steps.count > 2000 && steps.checked > UPDATES / 2, JSON.stringify(steps));
+});
+
+it('ends right when the tables change while an update is being carried out', async () => {
+  const pick = random(11);
+  using scene = createScene();
+  const kernel = fakeKernel();
+  let quiet = false;
+  const change = (): void => {
+    if (quiet || pick(3) > 0) return;
+    edit(scene, pick, { pods: PODS, policies: 3 });
+    scene.compute.step();
+  };
+  const start = (target: FakeKernel): Sync => {
+    const proxies = target.proxiesFor(scene.tables);
+    return createSync({
+      tables: scene.tables,
+      maps: target.maps,
+      config: CONFIG,
+      proxies: { publish: (what) => [change(), proxies.publish(what)][1] as Promise<readonly number[]> },
+      conntrack: { purge: async () => [change(), 0][1] },
+    });
+  };
+  const sync = start(kernel);
+  for (let update = 0; update < UPDATES; update++) {
+    edit(scene, pick, { pods: PODS, policies: 3 });
+    scene.compute.step();
+    await sync.apply();
+  }
+  quiet = true;
+  assert.equal((await sync.apply()).complete, true);
+  sync.close();
+
+  const fresh = fakeKernel();
+  const other = start(fresh);
+  await other.apply();
+  other.close();
+  const rows = (of: FakeKernel, map: 'policy' | 'identities' | 'endpoints' | 'endpoint_addrs'): readonly string[] =>
+    of.maps[map]
+      .entries()
+      .map((row) => JSON.stringify(row))
+      .sort();
+  for (const map of ['policy', 'identities', 'endpoints', 'endpoint_addrs'] as const) {
+    assert.deepEqual(rows(kernel, map), rows(fresh, map), map);
+  }
+  const all = requests();
+  assert.deepEqual(all.map(kernel.passes), all.map(fresh.passes));
 });

@@ -37,8 +37,10 @@ interface Subject {
   readonly direction: Direction;
   readonly wanted: Map<Identity, Map<number, Entry>>;
   readonly actual: Map<Identity, Map<number, Entry>>;
-  /** Peers whose wanted entries have changed since they were last in the map. */
-  readonly dirty: Set<Identity>;
+  /** Peers whose wanted entries have changed since the last plan. */
+  dirty: Set<Identity>;
+  /** Peers of the plan that is being carried out, or that has failed. */
+  planned: Set<Identity>;
 }
 interface Planned {
   readonly subject: Subject;
@@ -62,7 +64,7 @@ export function createPolicySync(
     const key = `${id} ${direction}`;
     let subject = subjects.get(key);
     if (!subject) {
-      subject = { identity: id, direction, wanted: new Map(), actual: new Map(), dirty: new Set() };
+      subject = { identity: id, direction, wanted: new Map(), actual: new Map(), dirty: new Set(), planned: new Set() };
       subjects.set(key, subject);
     }
     return subject;
@@ -102,7 +104,9 @@ export function createPolicySync(
     plan() {
       let room = Math.min(map.capacity - map.size, MAX_EXTRA_ENTRIES);
       planned = [...dirty].map((subject) => {
-        const plan = planTransition(subject.actual, subject.wanted, { peers: subject.dirty, room });
+        subject.planned = subject.planned.union(subject.dirty);
+        subject.dirty = new Set();
+        const plan = planTransition(subject.actual, subject.wanted, { peers: subject.planned, room });
         room -= newKeys(subject, [...plan.tighten, ...plan.loosen]);
         return { subject, ...plan };
       });
@@ -116,15 +120,19 @@ export function createPolicySync(
     loosen() {
       for (const { subject, loosen } of planned) {
         if (!loosen.every((w) => write(subject, w))) continue;
-        subject.dirty.clear();
+        subject.planned.clear();
+        if (subject.dirty.size > 0) continue; // rows changed meanwhile: the next plan's
         dirty.delete(subject);
         if (subject.wanted.size === 0) subjects.delete(`${subject.identity} ${subject.direction}`);
       }
       planned = [];
     },
     isComplete: (id) =>
-      // Without any entry, everything is denied: complete as well.
-      (['ingress', 'egress'] as const).every((direction) => !subjects.get(`${id} ${direction}`)?.dirty.size),
+      (['ingress', 'egress'] as const).every((direction) => {
+        const subject = subjects.get(`${id} ${direction}`);
+        // Without any entry, everything is denied: complete as well.
+        return subject === undefined || !dirty.has(subject);
+      }),
     pending: () => [...dirty].map(({ identity: id, direction }) => `${id} ${direction}`),
     close: stop,
   };

@@ -11,7 +11,8 @@
 //  6. Policy gets wider (stage two), unless something in stage four could not be written.
 //  7. Addresses get their identities, endpoints are let in: each only if its policy is complete in the map.
 //  8. Services gain backends.
-//  9. The revision grows: from the next packet on, connections that exist are asked again.
+//  9. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
+//     rulesets alone too: people and tests wait for it.
 // 10. The proxies forget rulesets of subjects that are gone.
 //
 // A proxy that does not acknowledge in time does not stop an update: a ruleset that it does not know denies.
@@ -58,8 +59,8 @@ export interface ApplyResult {
 
 export interface Sync {
   /**
-   * Carries out what the desired tables say now; resolves when it is in force. Calls wait for each other. Compute must
-   * not step while an update is being carried out.
+   * Carries out what the desired tables say now; resolves when it is in force. Calls wait for each other. Rows that
+   * change while an update is being carried out belong to the next one, which is the caller's to ask for.
    */
   apply(): Promise<ApplyResult>;
   /** Changes the node's settings in the kernel, e.g. the number of worker slots. */
@@ -102,6 +103,10 @@ export function createSync(options: {
   };
   setConfig(config);
 
+  let rulesChanged = false;
+  const stopRules = desired.rulesets.subscribe(() => {
+    rulesChanged = true;
+  });
   // Writes so far that may have changed a verdict.
   const decisive = (): number =>
     [maps.policy, maps.identities, maps.endpoints, maps.endpointAddrs]
@@ -124,7 +129,8 @@ export function createSync(options: {
     if (narrowed) policy.loosen(); // 6
     endpoints.admit(policy.isComplete); // 7
     services.grow(); // 8
-    if (decisive() !== before) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
+    if (decisive() !== before || rulesChanged) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
+    rulesChanged = false;
     await publish('removed'); // 10
     const complete = policy.pending().length + endpoints.pending().length + services.pending().length === 0;
     return { revision: config.revision, complete, lateWorkers: [...late] };
@@ -148,6 +154,7 @@ export function createSync(options: {
     pending: () => ({ policy: policy.pending(), endpoints: endpoints.pending(), services: services.pending() }),
     close() {
       closing.abort();
+      stopRules();
       policy.close();
       endpoints.close();
       services.close();

@@ -9,6 +9,8 @@ import { failUpstream } from './upstream.ts';
 
 /** How long a client may take to close after it was told that the connection ends, seconds. */
 const LINGER_S = 2;
+/** How long a client may take none of its last answer, seconds. */
+const CLOSING_S = 60;
 
 /** Ends what has waited too long. A limit is kept to the second. */
 export function sweep(engine: Engine): void {
@@ -21,7 +23,7 @@ export function sweep(engine: Engine): void {
     const pair = pairs[i] as Pair;
     const quietFor = engine.tick - pair.activeTick;
     if (pair.state !== PAIR.open) {
-      if (quietFor > (pair.state === PAIR.lingering ? LINGER_S : idle)) destroy(engine, pair, { reset: true });
+      if (quietFor > (pair.state === PAIR.lingering ? LINGER_S : CLOSING_S)) destroy(engine, pair, { reset: true });
     } else if (!pair.connected && pair.up.fd >= 0 && engine.tick - pair.connectTick > connect) {
       engine.counters.add(COUNT['limit|connect timeout']);
       failUpstream(engine, pair, 'connection refused or timed out');

@@ -29,6 +29,8 @@ export interface AccessRecord {
   /** Policies of both sides that allowed it or, all of them, did not. */
   readonly policies: readonly string[];
   readonly sampled: boolean;
+  /** The agent gets it. */
+  readonly recorded: boolean;
   /** Hex digits; '': the request was in no trace. */
   readonly traceId: string;
   readonly parentSpanId: string;
@@ -77,6 +79,7 @@ export function decodeRecord(
       policies(view.getUint32(at + AT.ingressPolicies)),
     ),
     sampled: (flags & FLAG.sampled) !== 0,
+    recorded: (flags & FLAG.recorded) !== 0,
     traceId: traced ? bytes.toString('latin1', at + AT.traceId, at + AT.traceId + 32) : '',
     parentSpanId: traced ? bytes.toString('latin1', at + AT.parentSpanId, at + AT.parentSpanId + 16) : '',
   };

@@ -69,13 +69,14 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
       const { head, verdict, origin } = request;
       const context = tracing !== undefined && head !== undefined ? contextOf(head, tracing) : undefined;
       const sampled = tracing !== undefined && head !== undefined && tracing.sampler.decide(context);
-      if (!spend(verdict) && !sampled) {
+      const recorded = spend(verdict);
+      if (!recorded) {
         counters.add(verdict === RECORD_VERDICT.forwarded ? DROPPED_ALLOWED : DROPPED_DENIED);
-        return -1;
+        if (!sampled) return -1;
       }
       const slot = slab.take();
       if (slot < 0) {
-        counters.add(DROPPED_NO_SLOT);
+        counters.add(recorded ? DROPPED_NO_SLOT : SPANS_NO_SLOT);
         return -1;
       }
       const at = slot * SLOT_BYTES;
@@ -93,6 +94,7 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
         (origin.egressRuleset !== 0 ? FLAG.egress : 0) |
         (origin.ingressRuleset !== 0 ? FLAG.ingress : 0) |
         (sampled ? FLAG.sampled : 0) |
+        (recorded ? FLAG.recorded : 0) |
         (head?.http10 === true ? FLAG.http10 : 0) |
         writeContext(bytes, at, context);
       copy(origin.source, { from: 0, to: 16 }, bytes, at + AT.source);
@@ -136,6 +138,7 @@ const WRITTEN = COUNT['records|written'];
 const DROPPED_ALLOWED = COUNT['records|dropped allowed'];
 const DROPPED_DENIED = COUNT['records|dropped denied'];
 const DROPPED_NO_SLOT = COUNT['records|dropped no slot'];
+const SPANS_NO_SLOT = COUNT['spans|no slot'];
 
 function contextOf(head: RequestHead, tracing: Tracing): TraceContext | undefined {
   if (!head.fields.mayTrace) return undefined;

@@ -54,7 +54,7 @@ export function startShipping({ thread, control, workloads, spans }: ShippingOpt
       const record = decodeRecord(thread.slab, slot, (number) => policies[number] ?? []);
       thread.slab.put(slot);
       const span = record.sampled && spans !== undefined ? recordSpans(record, workloads, spans) : undefined;
-      batch.push(toMessage(record, span));
+      if (record.recorded) batch.push(toMessage(record, span));
       if (batch.length >= MAX_BATCH) send();
     }
     send();

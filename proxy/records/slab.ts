@@ -36,8 +36,8 @@ export const AT = {
   text: 160, // method, host, path, trace state
 } as const;
 
-/** Bits at AT.flags. */
-export const FLAG = { egress: 1, ingress: 2, sampled: 4, traced: 8, http10: 16, allowed: 32 } as const;
+/** Bits at AT.flags. recorded: for the agent; a request that is only sampled lacks it. */
+export const FLAG = { egress: 1, ingress: 2, sampled: 4, traced: 8, http10: 16, recorded: 32 } as const;
 /** Bytes of text that a slot can hold. */
 export const TEXT_BYTES = SLOT_BYTES - AT.text;
 

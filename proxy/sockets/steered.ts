@@ -101,6 +101,8 @@ export function createSteeredSource(options: SteeredOptions): SocketSource {
 }
 
 interface MapReader {
+  /** The kernel reads it by its address: it must live as long as the reader. */
+  readonly key: Buffer;
   readonly value: Buffer;
   /** Reads the element whose key is now in `key`. False: there is none. */
   read(): boolean;
@@ -112,7 +114,7 @@ function createReader(mapFd: number, key: Buffer, valueSize: number): MapReader 
   attr.writeUInt32LE(mapFd, 0);
   attr.writeBigUInt64LE(BigInt(addressOf(key)), 8);
   attr.writeBigUInt64LE(BigInt(addressOf(value)), 16);
-  return { value, read: () => bpf(BPF_MAP_LOOKUP_ELEM, attr) === 0 };
+  return { key, value, read: () => bpf(BPF_MAP_LOOKUP_ELEM, attr) === 0 };
 }
 
 /** Looks connections up in conntrack. */

@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import { loadService } from '#api/load.ts';
+import { identity, rulesetId } from '#common/ids.ts';
+import { endpointOf } from '../compute/scene.fixture.ts';
+import { createTables, type RulesetRow, type Tables } from '../tables.ts';
+import { createProxyControl, type ProxyControl } from './control.ts';
+
+interface Update {
+  readonly version: number;
+  readonly full: boolean;
+  readonly rulesets: readonly { readonly id: number; readonly peers: readonly Record<string, unknown>[] }[];
+  readonly removedRulesets: readonly number[];
+  readonly workloads: readonly { readonly pod: string; readonly address: Buffer }[];
+  readonly removedWorkloads: readonly Buffer[];
+}
+interface TestWorker {
+  readonly updates: Update[];
+  readonly drains: number[];
+  readonly ended: Promise<string>;
+  acks: boolean;
+  send(message: object): void;
+  close(): void;
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'weir-control-'));
+const path = join(directory, 'proxy.sock');
+const cleanups: (() => void | Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+
+async function start(
+  tables: Tables,
+  more: Partial<Parameters<typeof createProxyControl>[0]> = {},
+): Promise<ProxyControl> {
+  const control = await createProxyControl({
+    path,
+    desired: tables.desired,
+    onRecords: () => {},
+    ackTimeoutMs: 5000,
+    ...more,
+  });
+  cleanups.push(() => control.close());
+  return control;
+}
+
+function attach(hello: object | undefined = { slot: 0, pid: 42, build: 'b', version: 0 }): TestWorker {
+  const service = loadService({
+    file: 'proxy.proto',
+    name: 'weir.proxy.v1.ProxyControl',
+    camelCase: true,
+    longs: 'number',
+  });
+  const method = service.Attach;
+  assert.ok(method);
+  const client = new Client(`unix:${path}`, credentials.createInsecure());
+  const stream: ClientDuplexStream<object, { update?: Update; drain?: { timeoutMs: number } }> =
+    client.makeBidiStreamRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize as (bytes: Buffer) => { update?: Update; drain?: { timeoutMs: number } },
+    );
+  const ended = Promise.withResolvers<string>();
+  const worker: TestWorker = {
+    updates: [],
+    drains: [],
+    ended: ended.promise,
+    acks: true,
+    send: (message) => void stream.write(message),
+    close: () => stream.cancel(),
+  };
+  stream.on('data', ({ update, drain }) => {
+    if (drain) worker.drains.push(drain.timeoutMs);
+    if (!update) return;
+    worker.updates.push(update);
+    if (worker.acks) stream.write({ ack: { version: update.version } });
+  });
+  stream.on('error', (error) => ended.resolve(error.message));
+  stream.on('end', () => ended.resolve('end'));
+  if (hello) stream.write({ hello });
+  cleanups.push(() => {
+    stream.cancel();
+    client.close();
+  });
+  return worker;
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(condition(), `never: ${what}`);
+}
+
+const ruleset = (id: number, method: string): RulesetRow => ({
+  id: rulesetId(id),
+  subject: identity(300),
+  direction: 'ingress',
+  port: 80,
+  rules: [
+    {
+      peers: [identity(301)],
+      wildcard: false,
+      http: [
+        {
+          method,
+          path: '/a',
+          host: '',
+          headers: [
+            { name: 'x', value: undefined },
+            { name: 'y', value: '' },
+          ],
+          policy: 'default/p',
+        },
+      ],
+      policies: [],
+    },
+    { peers: 'any', wildcard: true, http: [], policies: ['default/q'] },
+  ],
+});
+const set = (tables: Tables, row: RulesetRow): void => tables.desired.rulesets.set(String(row.id), row);
+const pod = (name: string, n: number): Parameters<Tables['desired']['endpoints']['set']>[1] => ({
+  identity: identity(300),
+  endpoint: endpointOf(
+    {
+      kind: 'Pod',
+      namespace: 'default',
+      name,
+      labels: {},
+      annotations: {},
+      origin: { file: '', line: 0 },
+      spec: { serviceAccount: 'default', containers: [], restartPolicy: 'Always' },
+    },
+    n,
+  ),
+});
+
+describe('createProxyControl', () => {
+  it('gives a worker everything on attach, then what changes, in the three steps of an update', async () => {
+    const tables = createTables();
+    set(tables, ruleset(1, 'GET'));
+    tables.desired.endpoints.set('default/a', pod('a', 10));
+    const control = await start(tables);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.equal(statSync(path).uid, 65534);
+    const worker = attach();
+    await until('attached', () => control.workers().length === 1);
+    assert.deepEqual(worker.updates, [], 'a new agent knows nothing yet: the worker keeps what it has');
+    assert.deepEqual(await control.publish('new'), []);
+    await control.publish('changed');
+    await until('workloads', () => worker.updates.length === 2);
+    const [first, second] = worker.updates;
+    assert.deepEqual([first?.full, first?.rulesets.length, first?.workloads.length], [true, 1, 0]);
+    assert.deepEqual(first?.rulesets[0]?.peers[0]?.identities, [301]);
+    assert.deepEqual(first?.rulesets[0]?.peers[0]?.http, [
+      { method: 'GET', path: '/a', host: '', policy: 'default/p', headers: [{ name: 'x' }, { name: 'y', value: '' }] },
+    ]);
+    assert.deepEqual(first?.rulesets[0]?.peers[1], {
+      anyPeer: true,
+      identities: [],
+      wildcard: true,
+      http: [],
+      policies: ['default/q'],
+    });
+    assert.deepEqual([second?.full, second?.workloads.map((w) => w.pod)], [false, ['a', 'a']]);
+
+    set(tables, ruleset(1, 'POST'));
+    set(tables, ruleset(2, 'GET'));
+    tables.desired.endpoints.delete('default/a');
+    await control.publish('new');
+    assert.deepEqual(
+      worker.updates[2]?.rulesets.map((r) => r.id),
+      [2],
+    );
+    await control.publish('changed');
+    assert.deepEqual(
+      worker.updates[3]?.rulesets.map((r) => r.id),
+      [1],
+    );
+    assert.equal(worker.updates[3]?.removedWorkloads.length, 2);
+    tables.desired.rulesets.delete('1');
+    await control.publish('changed');
+    assert.equal(worker.updates.length, 4, 'removals come last');
+    await control.publish('removed');
+    await until('removal', () => worker.updates.length === 5);
+    assert.deepEqual(worker.updates[4]?.removedRulesets, [1]);
+    assert.deepEqual(
+      control.workers().map((w) => [w.slot, w.pid, w.sent, w.late]),
+      [[0, 42, 5, false]],
+    );
+
+    const second2 = attach({ slot: 1, pid: 43, build: 'b', version: 5 });
+    await until('full update', () => second2.updates.length === 1);
+    assert.deepEqual([second2.updates[0]?.full, second2.updates[0]?.rulesets.map((r) => r.id)], [true, [2]]);
+  });
+
+  it('names workers that do not acknowledge in time, and goes on', async () => {
+    const tables = createTables();
+    const control = await start(tables, { ackTimeoutMs: 100 });
+    const [good, bad] = [attach(), attach({ slot: 1, pid: 43, build: 'b', version: 0 })];
+    bad.acks = false;
+    await until('attached', () => control.workers().length === 2);
+    set(tables, ruleset(1, 'GET'));
+    assert.deepEqual(await control.publish('new'), [1]);
+    assert.deepEqual(
+      control.workers().map((w) => w.late),
+      [false, true],
+    );
+    bad.send({ ack: { version: 1 } });
+    await until('acknowledged', () => control.workers().every((w) => !w.late));
+    assert.equal(good.updates.length, 1);
+  });
+
+  it('cuts off a worker that acknowledges nothing, and gives it everything when it comes back', async () => {
+    const tables = createTables();
+    const control = await start(tables, { ackTimeoutMs: 1 });
+    const bad = attach();
+    bad.acks = false;
+    await until('attached', () => control.workers().length === 1);
+    for (let n = 0; n < 40; n++) {
+      set(tables, ruleset(1, `M${n}`));
+      await control.publish('changed');
+    }
+    assert.match(await bad.ended, /Cannot update worker 0: 32 updates are not acknowledged/);
+    await until('gone', () => control.workers().length === 0);
+    const again = attach();
+    await until('full update', () => again.updates.length === 1);
+    assert.equal(again.updates[0]?.full, true);
+  });
+
+  it('hands on access records, drains, and survives a worker that dies', async () => {
+    const records: unknown[] = [];
+    const tables = createTables();
+    const control = await start(tables, { onRecords: (batch, from) => records.push([batch[0]?.timeUnixNs, from]) });
+    const worker = attach();
+    worker.send({ records: { records: [{ timeUnixNs: '1900000000123456789', method: 'GET' }], dropped: 3 } });
+    await until('records', () => records.length === 1);
+    assert.deepEqual(records, [['1900000000123456789', { slot: 0, dropped: 3 }]]);
+    assert.equal(control.workers()[0]?.recordsDropped, 3);
+    assert.equal(control.drain(0, 1234), true);
+    assert.equal(control.drain(5, 1), false);
+    await until('drain', () => worker.drains.length === 1);
+    worker.close();
+    await until('gone', () => control.workers().length === 0);
+    set(tables, ruleset(1, 'GET'));
+    assert.deepEqual(await control.publish('new'), []);
+  });
+
+  it('lets the successor of a worker take its slot', async () => {
+    const control = await start(createTables());
+    const [old] = [attach()];
+    await until('attached', () => control.workers().length === 1);
+    attach({ slot: 0, pid: 99, build: 'c', version: 0 });
+    await old.ended;
+    await until('successor', () => control.workers()[0]?.pid === 99);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(control.workers().length, 1, 'the end of the old one does not take the new one out');
+  });
+
+  const BAD = [
+    { name: 'no hello first', hello: undefined, send: { ack: { version: 1 } }, error: /the first message is no hello/ },
+    {
+      name: 'a slot out of range',
+      hello: { slot: 64, pid: 1, build: '' },
+      send: undefined,
+      error: /slot 64 is over 63/,
+    },
+  ];
+  for (const { name, hello, send, error } of BAD) {
+    it(`refuses ${name}`, async () => {
+      const control = await start(createTables());
+      const worker = attach(hello);
+      if (send) worker.send(send);
+      assert.match(await worker.ended, error);
+      assert.equal(control.workers().length, 0);
+    });
+  }
+
+  it('removes its socket when it closes, and takes over one that was left', async () => {
+    const control = await createProxyControl({ path, desired: createTables().desired, onRecords: () => {} });
+    const next = await createProxyControl({ path, desired: createTables().desired, onRecords: () => {} });
+    await next.close();
+    await control.close();
+    assert.equal(existsSync(path), false);
+  });
+});
