@@ -96,7 +96,7 @@ export async function startTestMesh(
     },
     async [Symbol.asyncDispose]() {
       await mesh[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }

@@ -73,7 +73,12 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   }
   const mesh = createMesh(options, { up, log: () => log });
   try {
-    await mesh.until('the node is ready', ({ ready }) => ready, READY_TIMEOUT_MS);
+    // The word of this very `up`: an agent that an earlier one left may answer first.
+    await mesh.until(
+      'the node is ready',
+      ({ ready }) => ready && log.includes(`Node "${node}" is ready`),
+      READY_TIMEOUT_MS,
+    );
     return mesh;
   } catch (error) {
     await mesh[Symbol.asyncDispose]();

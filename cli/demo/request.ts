@@ -73,16 +73,25 @@ export function explains(flow: Flow, kind: Outcome['kind'], isTraced: boolean): 
     case 'hangs':
       return flow.verdict === 'DROPPED' && (type === EVENT.policyVerdict || type === EVENT.drop);
     case 'answer':
-      return isTraced ? type === EVENT.accessLog : type !== EVENT.accessLog && flow.verdict !== 'DROPPED';
+      if (isTraced) return type === EVENT.accessLog;
+      return (type === EVENT.policyVerdict || type === EVENT.trace) && flow.verdict !== 'DROPPED' && !isReply(flow);
   }
+}
+
+function isReply(flow: Flow): boolean {
+  return flow.is_reply?.value === true;
 }
 
 async function explainingFlows(mesh: Mesh, port: number, wanted: (flow: Flow) => boolean): Promise<readonly Flow[]> {
   const whitelist = [{ source_port: [String(port)] }, { destination_port: [String(port)] }];
   const deadline = performance.now() + FLOW_WAIT_MS;
   for (;;) {
-    const flows = (await mesh.flows({ whitelist })).filter(wanted);
-    if (flows.length > 0 || performance.now() > deadline) return withoutRepeats(flows);
+    const flows = await mesh.flows({ whitelist });
+    if (flows.some(wanted)) {
+      // The kernel's verdict comes before the proxy's, and belongs to the story.
+      return withoutRepeats(flows.filter((flow) => wanted(flow) || flow.event_type.type === EVENT.policyVerdict));
+    }
+    if (performance.now() > deadline) return [];
     await sleep(FLOW_POLL_MS);
   }
 }

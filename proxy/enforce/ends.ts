@@ -29,7 +29,7 @@ export function onClientEnd(engine: Engine, pair: Pair): void {
     default:
       if (pair.inFlight === 0) endAfterOutput(engine, pair, { linger: false });
       // Responses may still come: the server learns that no further request will.
-      else if (pair.up.fd >= 0 && pair.request !== REQUEST.undecided) finish(pair.up);
+      else if (pair.up.fd >= 0) finish(pair.up);
   }
 }
 

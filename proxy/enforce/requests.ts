@@ -48,8 +48,7 @@ export function consumeRequests(engine: Engine, pair: Pair, start: number, end: 
       case REQUEST.undecided:
         pair.down.paused |= PAUSE.undecided;
         return stop(engine, pair, at);
-      default: // REQUEST.ignored
-        pair.down.paused |= PAUSE.done;
+      default: // REQUEST.ignored: read all the same, so that the client's end is seen
         stop(engine, pair, at);
         return end;
     }
@@ -194,7 +193,6 @@ function refuse(engine: Engine, pair: Pair, { at, end, reason, complete = false 
   pair.verbatim = false;
   pair.headTick = 0;
   pair.request = REQUEST.ignored;
-  pair.down.paused |= PAUSE.done;
   sendAnswers(engine, pair);
   return -1 - end;
 }
@@ -248,7 +246,6 @@ function onDiscard(engine: Engine, pair: Pair, at: number, end: number): number 
   // The 403 may be on its way or wait for its turn: nothing more is read, and the connection ends after it.
   if (pair.discardable <= 0) engine.counters.add(COUNT['limit|body of a denied request']);
   pair.request = REQUEST.ignored;
-  pair.down.paused |= PAUSE.done;
   if (pair.newest === undefined) endAfterOutput(engine, pair, { linger: true });
   else pair.newest.last = true;
   return end;

@@ -143,7 +143,7 @@ function onSwitch(engine: Engine, pair: Pair, first: Exchange): void {
   }
   pair.response = RESPONSE.drain;
   pair.request = REQUEST.ignored;
-  pair.down.paused |= PAUSE.done;
+  resume(engine, pair.down, PAUSE.undecided);
 }
 
 function openTunnel(engine: Engine, pair: Pair, first: Exchange): void {

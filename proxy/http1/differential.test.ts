@@ -4,20 +4,10 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { createRandom, pick } from '../testing/random.ts';
 import { beginBody, createBody, readBody } from './body.ts';
 import { createRequestHead, SCAN, scanRequest } from './request.ts';
 import { ENDS } from './response.ts';
-
-/** A small generator of random integers below `limit` (mulberry32). */
-function createRandom(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) % limit;
-  };
-}
 
 interface Understood {
   readonly method: string;
@@ -127,7 +117,7 @@ function mutate(seed: string, random: (limit: number) => number): string {
   let text = seed;
   for (let i = random(3); i >= 0; i--) {
     const at = random(text.length + 1);
-    const piece = PIECES[random(PIECES.length)] ?? '';
+    const piece = pick(PIECES, random);
     const removed = random(3) === 0 ? random(4) : 0;
     text = text.slice(0, at) + (random(4) === 0 ? '' : piece) + text.slice(at + removed);
   }

@@ -89,6 +89,19 @@ describe('scanRequest accepts', () => {
     });
   }
 
+  test('nothing of an incomplete request but the empty lines before it', () => {
+    const { head, start } = scan('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    for (const [text, skipped] of [
+      ['\r', 0],
+      ['\r\n', 2],
+      ['\r\n\r', 2],
+      ['\r\nGET', 2],
+    ] as const) {
+      assert.equal(scanRequest(head, Buffer.from(`garbage${text}\0`), start, start + text.length), SCAN.incomplete);
+      assert.equal(head.start, start + skipped, JSON.stringify(text));
+    }
+  });
+
   test('the request after empty lines, and says where it starts', () => {
     const { outcome, head, start } = scan('\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n');
     assert.equal(outcome, SCAN.complete);

@@ -81,13 +81,15 @@ export function scanRequest(head: RequestHead, buffer: Buffer, start: number, en
   resetFields(h.fields, buffer);
   let i = start;
   let outcome = 0;
+  h.start = i;
   while (buffer[i] === CR) {
     if (i + 1 >= end) return SCAN.incomplete;
     if (buffer[i + 1] !== LF) return refuse(h, 'bare CR');
     i += 2;
+    h.start = i;
     if (i - start > 2 * MAX_LEADING_LINES) return refuse(h, 'malformed request line');
   }
-  h.start = h.methodStart = i;
+  h.methodStart = i;
   if (i >= end) return SCAN.incomplete;
   let byte = buffer[i] as number;
   while (((CLASS[byte] as number) & TOKEN) !== 0) byte = buffer[++i] as number;

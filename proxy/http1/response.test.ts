@@ -12,6 +12,20 @@ function scan(text: string, method: number = METHOD.plain) {
 }
 
 describe('scanResponse', () => {
+  test('says where an incomplete response starts', () => {
+    const { head } = scan('HTTP/1.1 200 OK\r\n\r\n');
+    for (const [text, skipped] of [
+      ['\r', 0],
+      ['\r\n', 2],
+      ['\r\n\r', 2],
+      ['\r\nHTTP', 2],
+    ] as const) {
+      const buffer = Buffer.from(`${text}\0`);
+      assert.equal(scanResponse(head, METHOD.plain, { buffer, start: 0, end: text.length }), SCAN.incomplete);
+      assert.equal(head.start, skipped, JSON.stringify(text));
+    }
+  });
+
   const cases = [
     { text: 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n', ends: ENDS.length, last: false },
     { text: 'HTTP/1.1 200 OK\r\n\r\n', ends: ENDS.close, last: false },

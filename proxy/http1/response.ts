@@ -59,12 +59,13 @@ export function scanResponse(
   const h = head as Writable<ResponseHead>;
   resetFields(h.fields, buffer);
   let i = start;
+  h.start = i;
   while (buffer[i] === CR) {
     if (i + 1 >= end) return SCAN.incomplete;
     if (buffer[i + 1] !== LF || i - start >= 2 * MAX_LEADING_LINES) return refuse(h, 'malformed status line');
     i += 2;
+    h.start = i;
   }
-  h.start = i;
   for (let k = 0; k < VERSION.length; k++) {
     if (i + k >= end) return SCAN.incomplete;
     if (buffer[i + k] !== VERSION[k]) return refuse(h, 'malformed status line');

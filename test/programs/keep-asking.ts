@@ -9,11 +9,12 @@ const ASK_AGAIN_MS = 100;
 const SILENCE_MS = 1_000;
 
 const [host = '', port = '', path = '/'] = process.argv.slice(2);
+const authority = host.includes(':') ? `[${host}]` : host;
 const socket = connect({ host, port: Number(port) });
 let silence: NodeJS.Timeout | undefined;
 
 function ask(): void {
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
   silence = setInterval(() => console.log('silence'), SILENCE_MS);
 }
 

@@ -6,7 +6,8 @@
 import { connect, type Socket } from 'node:net';
 
 const [host = '', port = '', count = ''] = process.argv.slice(2);
-const REQUEST = `GET /many HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+const authority = host.includes(':') ? `[${host}]` : host;
+const REQUEST = `GET /many HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
 const AT_ONCE = 100; // connections that are being opened
 
 /** Sends one request and waits for the start of its answer. */

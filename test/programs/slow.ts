@@ -10,12 +10,13 @@ const STEP_MS = 1_000;
 const STEP = Buffer.alloc(1024, 'y');
 
 const [kind = '', host = '', port = '', count = ''] = process.argv.slice(2);
+const authority = host.includes(':') ? `[${host}]` : host;
 for (let i = 0; i < Number(count); i++) {
   const socket = connect({ host, port: Number(port), onread: { buffer: Buffer.alloc(1024), callback: onRead } });
   socket.on('error', (error) => console.log(error.message));
   socket.on('connect', () => {
-    if (kind === 'reader') socket.write(`GET /big HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-    else socket.write(`POST /sink HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${BODY_BYTES}\r\n\r\n`);
+    if (kind === 'reader') socket.write(`GET /big HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
+    else socket.write(`POST /sink HTTP/1.1\r\nHost: ${authority}\r\nContent-Length: ${BODY_BYTES}\r\n\r\n`);
     setInterval(() => {
       if (kind === 'reader') socket.resume();
       else socket.write(STEP);

@@ -88,7 +88,7 @@ describe('up and down', { skip: needsRoot }, () => {
     const namespaces = tracesOf(first.node).filter((trace) => trace.startsWith('weir-'));
     first.up.kill('SIGKILL');
     await sleep(200);
-    const second = await startTestMesh(OBJECTS, { suffix: 'a' });
+    await using second = await startTestMesh(OBJECTS, { suffix: 'a' });
     await expectWorks(second);
     assert.deepEqual(
       tracesOf(second.node).filter((trace) => trace.startsWith('weir-')),

@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nodeLayout } from '#agent/layout.ts';
+import { nodeLayout, podNetns } from '#agent/layout.ts';
 import { arpReply, type FrameEnds, neighborAdvertisement, udpFrame } from '../frames.ts';
 import { apps, needsRoot, pod, policy, startTestMesh, type TestMesh } from '../mesh.ts';
 
@@ -27,7 +27,7 @@ describe('forged sources', { skip: needsRoot }, () => {
   after(() => mesh?.[Symbol.asyncDispose]());
 
   const inside = (name: string, command: readonly string[]): string => {
-    const netns = `${nodeLayout(mesh.node, '').netnsPath}-default-${name}`;
+    const netns = `/run/netns/${podNetns(nodeLayout(mesh.node, ''), { namespace: 'default', name })}`;
     return execFileSync('nsenter', [`--net=${netns}`, '--mount=/proc/self/ns/mnt', ...command], { encoding: 'utf8' });
   };
   const send = (name: string, frame: string): void => {
