@@ -8,7 +8,8 @@ export const ERRORS = {
     remedy: 'Run `./weir check`; it names what is missing and what to do.',
   },
   WEIR_STATE_UNREADABLE: {
-    meaning: 'The file in which the agent remembers its numbers is damaged; new numbers could be mistaken for old ones.',
+    meaning:
+      'The file in which the agent remembers its numbers is damaged; new numbers could be mistaken for old ones.',
     remedy: 'Take the node down with `weir down` and up again; this removes the file together with the kernel state.',
   },
   WEIR_INTERNAL: { meaning: 'A defect in Weir.', remedy: 'Report it with the output of `weir status -o json`.' },

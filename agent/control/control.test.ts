@@ -51,7 +51,7 @@ async function start(
   return control;
 }
 
-function attach(hello: object | undefined = { slot: 0, pid: 42, build: 'b', version: 0 }): TestWorker {
+function attach(hello: object | null = { slot: 0, pid: 42, build: 'b', version: 0 }): TestWorker {
   const service = loadService({
     file: 'proxy.proto',
     name: 'weir.proxy.v1.ProxyControl',
@@ -150,7 +150,7 @@ describe('createProxyControl', () => {
     assert.equal(statSync(path).uid, 65534);
     const worker = attach();
     await until('attached', () => control.workers().length === 1);
-    assert.deepEqual(worker.updates, [], 'a new agent knows nothing yet: the worker keeps what it has');
+    assert.equal(worker.updates.length, 0, 'a new agent knows nothing yet: the worker keeps what it has');
     assert.deepEqual(await control.publish('new'), []);
     await control.publish('changed');
     await until('workloads', () => worker.updates.length === 2);
@@ -263,7 +263,7 @@ describe('createProxyControl', () => {
   });
 
   const BAD = [
-    { name: 'no hello first', hello: undefined, send: { ack: { version: 1 } }, error: /the first message is no hello/ },
+    { name: 'no hello first', hello: null, send: { ack: { version: 1 } }, error: /the first message is no hello/ },
     {
       name: 'a slot out of range',
       hello: { slot: 64, pid: 1, build: '' },

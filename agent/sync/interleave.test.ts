@@ -104,8 +104,18 @@ it('ends right when the tables change while an update is being carried out', asy
       tables: scene.tables,
       maps: target.maps,
       config: CONFIG,
-      proxies: { publish: (what) => [change(), proxies.publish(what)][1] as Promise<readonly number[]> },
-      conntrack: { purge: async () => [change(), 0][1] },
+      proxies: {
+        publish(what) {
+          change();
+          return proxies.publish(what);
+        },
+      },
+      conntrack: {
+        async purge() {
+          change();
+          return 0;
+        },
+      },
     });
   };
   const sync = start(kernel);

@@ -17,6 +17,8 @@ const UNPRIVILEGED = [
   '--no-new-privs',
 ];
 const OTHERS_MAY_ENTER = 0o1;
+/** A worker allocates little; a large nursery would only be memory at rest. */
+const NODE_FLAGS = ['--max-semi-space-size=2'];
 
 /**
  * Command that runs `script` (below `top`, this checkout) under this Node as an unprivileged user. Where `top` lies in a
@@ -30,7 +32,7 @@ export function workerCommand(options: {
   readonly stage: string;
 }): readonly [program: string, ...args: string[]] {
   const { top, script, args, stage } = options;
-  const command = [process.execPath, join(top, script), ...args] as const;
+  const command = [process.execPath, ...NODE_FLAGS, join(top, script), ...args] as const;
   if (isOpenToOthers(top)) return [UNPRIVILEGED[0] as string, ...UNPRIVILEGED.slice(1), ...command];
   accessSync(top, constants.R_OK);
   mkdirSync(stage, { recursive: true, mode: 0o755 });

@@ -57,6 +57,8 @@ const POLL_MS = 100; // how soon the end of an adopted worker is noticed
 const HEALTHY_MS = 10_000; // a worker that lived this long starts over with the shortest delay
 const RETRY_MS = { first: 0, step: 100, max: 5_000 };
 const LOG_BYTES = 10 << 20;
+/** One pool of malloc for all threads: the others would hold memory that is hardly used. */
+const ONE_ARENA = { MALLOC_ARENA_MAX: '1' };
 
 /** Adopts what runs, starts what does not, and keeps it so. `onChange` is called when a worker starts or ends. */
 export function superviseWorkers(options: {
@@ -175,6 +177,7 @@ function startWorker(
     const [program, ...args] = options.hooks.command(slot);
     const child = spawn(program, args, {
       cwd: '/',
+      env: { ...process.env, ...ONE_ARENA },
       detached: true,
       stdio: ['ignore', log, log, listener, ...options.hooks.inherited],
     });

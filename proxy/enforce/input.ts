@@ -41,6 +41,7 @@ function receive(engine: Engine, leg: Leg): boolean {
   const address = own === undefined ? engine.bufferAddress : leg.inputAddress;
   const offset = own === undefined ? 0 : leg.inputEnd;
   const room = buffer.length - 1 - offset; // one byte stays for the scanner's 0
+  if (!(room > 0 && offset >= 0)) throw new Error(`Cannot receive at ${offset}: the buffer has ${buffer.length} bytes`);
   const count = recvAt(leg.fd, address + offset, room, 0);
   if (count <= 0) {
     leg.readable = false;
@@ -96,6 +97,8 @@ function process(engine: Engine, leg: Leg, { buffer, address, start, end }: Rece
   engine.bytesAddress = address;
   buffer[end] = 0;
   const at = leg.upstream ? consumeResponses(engine, pair, start, end) : consumeRequests(engine, pair, start, end);
+  // Offsets become addresses for the kernel: a wrong one must end the process before it is used.
+  if (!(at >= start && at <= end)) throw new Error(`Cannot go on at ${at}: received are ${start} to ${end}`);
   if (leg.fd < 0 || pair.state !== PAIR.open) return;
   if (at === end) {
     releaseInput(engine, leg);

@@ -20,7 +20,7 @@ import { destroy, finishDown } from './close.ts';
 import type { Engine } from './engine.ts';
 import { pump } from './input.ts';
 import { finish, flush } from './output.ts';
-import { createPair, isQuiet, type Leg, PAIR } from './pair.ts';
+import { createPair, isQuiet, type Leg, PAIR, PAUSE } from './pair.ts';
 import { sweep } from './sweep.ts';
 import { register } from './upstream.ts';
 
@@ -153,6 +153,8 @@ function onLegEvent(engine: Engine, leg: Leg, events: number): void {
   if ((events & (EPOLL.IN | EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR)) !== 0) {
     leg.readable = true;
     if ((events & (EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR)) !== 0) leg.hungUp = true;
+    // Behind bytes that wait for the server's decision the end cannot be read; the server must learn of it all the same.
+    if (leg.hungUp && !leg.upstream && (leg.paused & PAUSE.undecided) !== 0) finish(pair.up);
     if (leg.fd >= 0) pump(engine, leg);
   }
 }

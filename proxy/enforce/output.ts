@@ -14,6 +14,8 @@ const PAGE = 4096; // bytes; room for waiting bytes comes in whole pages
  */
 export function forward(engine: Engine, leg: Leg, from: number, to: number): void {
   if (from === to || leg.finished) return;
+  // Offsets become addresses for the kernel: a wrong one must end the process before foreign memory is sent.
+  if (!(from >= 0 && from < to && to < engine.bytes.length)) throw new Error(`Cannot send bytes ${from} to ${to}`);
   if (leg.output !== undefined) {
     keep(engine, leg, engine.bytes.subarray(from, to));
     return;

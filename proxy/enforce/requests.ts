@@ -13,7 +13,7 @@ import { closeLeg, destroy, endAfterOutput } from './close.ts';
 import type { Engine } from './engine.ts';
 import { openExchange, sendAnswers } from './exchanges.ts';
 import { CUT, judgeRequest } from './judge.ts';
-import { sendOwn } from './output.ts';
+import { finish, sendOwn } from './output.ts';
 import { PAIR, PAUSE, type Pair, REQUEST, RESPONSE } from './pair.ts';
 import { forwardCleared, forwardOwn } from './upstream.ts';
 
@@ -47,7 +47,9 @@ export function consumeRequests(engine: Engine, pair: Pair, start: number, end: 
         break;
       case REQUEST.undecided:
         pair.down.paused |= PAUSE.undecided;
-        return stop(engine, pair, at);
+        stop(engine, pair, at);
+        if (pair.down.hungUp) finish(pair.up);
+        return at;
       default: // REQUEST.ignored: read all the same, so that the client's end is seen
         stop(engine, pair, at);
         return end;
