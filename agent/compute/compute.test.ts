@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { type Identity, RESERVED } from '#common/ids.ts';
-import { formatAddress } from '#common/ip.ts';
-import { createScene, resolverEndpoint, type Scene, tcp, verdictOf } from './scene.fixture.ts';
+import { createScene, type Scene, tcp, verdictOf } from './scene.fixture.ts';
 
 const pod = (name: string, labels: Record<string, string>, more = ''): string => `
 apiVersion: v1
@@ -211,94 +209,5 @@ describe('compute', () => {
     scene.remove('pod', 'default/deathstar');
     scene.compute.step();
     assert.equal(current(), undefined);
-  });
-
-  it('gives equal labels one identity, follows namespace labels, and forgets what nobody has', () => {
-    using scene = createScene();
-    scene.put(pod('a', { app: 'x' }) + pod('b', { app: 'x', 'pod-template-hash': '5f' }) + pod('c', { app: 'y' }));
-    scene.compute.step();
-    assert.equal(idOf(scene, 'a'), idOf(scene, 'b'));
-    assert.notEqual(idOf(scene, 'a'), idOf(scene, 'c'));
-    const before = idOf(scene, 'a');
-    scene.put('apiVersion: v1\nkind: Namespace\nmetadata: { name: default, labels: { env: prod } }');
-    scene.compute.step();
-    assert.notEqual(idOf(scene, 'a'), before);
-    const row = scene.tables.desired.identities.get(String(idOf(scene, 'a')));
-    assert.deepEqual(row?.labels, [
-      'k8s:app=x',
-      'k8s:io.cilium.k8s.namespace.labels.env=prod',
-      'k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=default',
-      'k8s:io.cilium.k8s.policy.cluster=default',
-      'k8s:io.cilium.k8s.policy.serviceaccount=default',
-      'k8s:io.kubernetes.pod.namespace=default',
-    ]);
-    assert.equal(scene.tables.desired.identities.get(String(before)), undefined);
-    scene.remove('namespace', 'default');
-    scene.compute.step();
-    assert.equal(idOf(scene, 'a'), before, 'the number is remembered');
-  });
-
-  it('keeps all numbers over a restart', () => {
-    using scene = createScene();
-    scene.put(EVERYBODY + policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
-    scene.put(
-      'apiVersion: v1\nkind: Service\nmetadata: { name: s }\nspec: { selector: { class: deathstar }, ports: [{ port: 80 }] }',
-    );
-    scene.compute.step();
-    const next = scene.restart();
-    next.compute.step();
-    for (const name of [
-      'identities',
-      'addresses',
-      'policy',
-      'rulesets',
-      'cookies',
-      'frontends',
-      'backends',
-      'dns',
-    ] as const) {
-      const sorted = (s: Scene): unknown => [...s.tables.desired[name].entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-      assert.deepEqual(sorted(next), sorted(scene), name);
-    }
-    assert.ok(scene.tables.desired.rulesets.size > 0 && scene.tables.desired.backends.size > 0);
-  });
-
-  it('refuses to start from a damaged state, instead of mixing up numbers', () => {
-    using scene = createScene();
-    scene.put(EVERYBODY);
-    scene.compute.step();
-    const good = JSON.parse(readFileSync(scene.statePath, 'utf8'));
-    const [first, second] = Object.keys(good.identities.numbers) as [string, string];
-    good.identities.numbers[first] = good.identities.numbers[second];
-    for (const text of ['{', '{"version":2}', JSON.stringify(good)]) {
-      writeFileSync(scene.statePath, text);
-      assert.throws(() => scene.restart(), { code: 'WEIR_STATE_UNREADABLE' });
-    }
-  });
-
-  it('marks addresses by whose they are', () => {
-    using scene = createScene();
-    scene.put(EVERYBODY);
-    scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
-    scene.compute.step();
-    const row = (key: string): unknown => {
-      const found = scene.tables.desired.addresses.get(key);
-      return found && [found.identity, found.flags];
-    };
-    assert.deepEqual(row('10.244.0.1/32'), [RESERVED.host, 1]);
-    assert.deepEqual(row('fd00:10:244::1/128'), [RESERVED.host, 1]);
-    assert.deepEqual(row('10.244.0.2/32'), [scene.compute.identityOf('kube-system/resolver'), 1]);
-    assert.deepEqual(row('10.244.0.10/32'), [idOf(scene, 'deathstar'), 2]);
-    assert.equal(row('10.244.0.99/32'), undefined);
-    assert.equal(
-      [...scene.tables.desired.policy.values()].some(
-        (p) => p.subject === scene.compute.identityOf('kube-system/resolver'),
-      ),
-      false,
-    );
-    const dns = scene.tables.desired.frontends.get('10.96.0.10 53 17');
-    assert.equal(dns?.backends.length, 1);
-    const backend = scene.tables.desired.backends.get(String(dns?.backends[0]));
-    assert.equal(backend && formatAddress(backend.address), '10.244.0.2');
   });
 });

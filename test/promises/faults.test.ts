@@ -92,7 +92,7 @@ describe('processes that die', { skip: needsRoot }, () => {
     assert.deepEqual(
       waits.filter((ms) => ms > CHANGE_MS),
       [],
-      'policy changes resume',
+      `policy changes resume; ms: ${waits.map(Math.round)}`,
     );
     assert.deepEqual(pinned(), maps, 'maps were adopted');
   });
