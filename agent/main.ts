@@ -29,7 +29,7 @@ import { nodeConfig, startWorkers } from './steering.ts';
 import { type Conntrack, conntrackTable, createConntrack } from './sync/conntrack.ts';
 import { createSync, type Sync } from './sync/sync.ts';
 import { createTables, type Tables } from './tables.ts';
-import { watchConntrack, watchLosses } from './watch.ts';
+import { watchConntrack, watchLateWorkers, watchLosses } from './watch.ts';
 
 const MODES: readonly string[] = ['auto', 'tcx', 'clsact'] satisfies readonly (AttachMode | 'auto')[];
 
@@ -165,6 +165,11 @@ async function startNode(context: Context, core: Core & Flows & { readonly cni: 
   const workers = startWorkers({ count: workerCount, layout, datapath, options, log });
   lifecycle.add('workers', () => workers.release());
   parts.late.workers = workers;
+  const stopWatching = watchLateWorkers(parts.control, ({ slot, pid }) => {
+    log.error({ slot, pid }, 'worker does not take up updates: replacing it');
+    workers.kill(slot);
+  });
+  lifecycle.add('late workers', stopWatching);
   const { resolver4, resolver6 } = layout.addresses;
   const resolver = await startResolver({
     addresses: [resolver4, resolver6],

@@ -108,9 +108,19 @@ describe('sync', () => {
     assert.equal(writes(r.kernel), before);
     const next = rig(r.scene.restart(), r.kernel);
     assert.equal((await next.step()).complete, true);
-    assert.equal(writes(r.kernel), before);
+    assert.equal(writes(r.kernel) - before, 1, 'only the revision: to a new agent all rulesets are new');
     assert.deepEqual(next.purged, []);
     next.sync.close();
+  });
+
+  it('raises the revision when only what a ruleset says has changed', async () => {
+    using r = rig();
+    r.scene.put(`${PODS}---${POLICY}`);
+    const { revision } = await r.step();
+    r.scene.put(POLICY.replace('GET', 'PUT'));
+    assert.equal((await r.step()).revision, revision + 1);
+    assert.equal(get(r.kernel), false);
+    assert.equal(get(r.kernel, 'PUT'), true);
   });
 
   it('prunes what a dead agent left', async () => {

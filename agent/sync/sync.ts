@@ -121,6 +121,8 @@ export function createSync(options: {
     };
     services.shrink(); // 1
     const before = decisive();
+    const rules = rulesChanged; // those that change from here on may be published late: the next update's
+    rulesChanged = false;
     await conntrack.purge(endpoints.evict()); // 2
     policy.plan();
     await publish('new'); // 3
@@ -129,8 +131,7 @@ export function createSync(options: {
     if (narrowed) policy.loosen(); // 6
     endpoints.admit(policy.isComplete); // 7
     services.grow(); // 8
-    if (decisive() !== before || rulesChanged) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
-    rulesChanged = false;
+    if (decisive() !== before || rules) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
     await publish('removed'); // 10
     const complete = policy.pending().length + endpoints.pending().length + services.pending().length === 0;
     return { revision: config.revision, complete, lateWorkers: [...late] };

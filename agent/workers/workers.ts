@@ -32,6 +32,8 @@ export type WorkerEvent = 'adopted' | 'started' | 'ended' | 'failed';
 
 export interface Workers {
   states(): readonly WorkerState[];
+  /** Kills the worker of a slot, which is then replaced. */
+  kill(slot: number): void;
   /** Stops watching; the workers go on. */
   release(): void;
 }
@@ -134,6 +136,10 @@ export function superviseWorkers(options: {
   }, POLL_MS).unref();
   return {
     states: () => slots.map(stateOf),
+    kill(number) {
+      const running = slots[number]?.process;
+      if (running) signalProcess(running, 'SIGKILL');
+    },
     release() {
       released = true;
       clearInterval(poll);
