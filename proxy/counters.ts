@@ -24,6 +24,7 @@ export const COUNTERS = [
   'records|dropped allowed',
   'records|dropped denied',
   'records|dropped no slot',
+  'spans|over budget',
   'spans|no slot',
   'bytes|downstream received',
   'bytes|upstream received',

@@ -108,7 +108,6 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
       if (engine.recorder.pending() && Atomics.compareExchange(bell, 0, 1, 0) === 1) report({ kind: 'records' });
     },
     onTick() {
-      engine.recorder.refill();
       engine.counters.set(COUNT['gauge|waiting bytes'], engine.waitingBytes);
       engine.counters.set(COUNT['gauge|connections'], engine.pairs.length);
     },

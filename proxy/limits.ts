@@ -23,6 +23,8 @@ export interface Limits {
   readonly connectTimeoutMs: number;
   /** Records of allowed requests per second; the rest is counted and goes unrecorded. */
   readonly recordsPerSecond: number;
+  /** Sampled requests per second that become spans; the rest is counted. Export costs about as much as the request itself. */
+  readonly sampledPerSecond: number;
   /** Records of denied, refused and failed requests per second. */
   readonly deniedRecordsPerSecond: number;
 }
@@ -39,5 +41,6 @@ export const DEFAULT_LIMITS: Limits = {
   idleTimeoutMs: 3_600_000,
   connectTimeoutMs: 5_000,
   recordsPerSecond: 2_000,
+  sampledPerSecond: 5_000,
   deniedRecordsPerSecond: 2_000,
 };

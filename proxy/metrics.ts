@@ -66,6 +66,9 @@ export function createMetrics(sources: MetricsSources): Registry {
   counter('weir_proxy_policy_lookups_total', 'Connections looked up again after a policy change', () => [
     [{}, counters.get('revisions|looked up')],
   ]);
+  counter('weir_proxy_spans_skipped_total', 'Sampled requests that became no spans, by reason', () =>
+    family('spans', 'reason'),
+  );
   if (sources.spans !== undefined) addSpanMetrics(counter, sources.spans);
   gauge('weir_proxy_connections', 'Client connections now', () => counters.get('gauge|connections'));
   gauge('weir_proxy_waiting_bytes', 'Bytes that wait in memory for a peer to take them', () =>

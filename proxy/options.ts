@@ -58,6 +58,11 @@ export const PROXY_OPTIONS = {
     'deniedRecordsPerSecond',
     'Records of other requests per second.',
   ),
+  sampledPerSecond: limit(
+    'WEIR_SAMPLED_PER_SECOND',
+    'sampledPerSecond',
+    'Sampled requests per second that become spans.',
+  ),
   drainTimeoutMs: {
     env: 'WEIR_DRAIN_TIMEOUT_MS',
     type: 'number',

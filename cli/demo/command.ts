@@ -1,6 +1,7 @@
 // `weir demo`: the star-wars scene.
 
 import type { Command } from 'commander';
+import { CliError, EXIT } from '../exit.ts';
 import { untilInterrupted } from '../output.ts';
 
 /** Adds `demo` to the CLI. */
@@ -11,7 +12,12 @@ export function registerDemo(program: Command): void {
     .option('--node <name>', 'name of the node that is made for it', 'demo')
     .action(async ({ node }: { node: string }) => {
       const { runDemo } = await import('./run.ts');
-      const isRight = await runDemo({ node, signal: untilInterrupted(), print: console.log });
-      process.exitCode = isRight ? 0 : 1;
+      const signal = untilInterrupted();
+      try {
+        process.exitCode = (await runDemo({ node, signal, print: console.log })) ? EXIT.ok : EXIT.failed;
+      } catch (error) {
+        // Whatever it was, it came of the interruption; the scene has been taken away.
+        throw signal.aborted ? new CliError('Interrupted') : error;
+      }
     });
 }

@@ -116,6 +116,20 @@ test('records: the excess is counted, and denied ones have a budget of their own
   assert.ok(proxy.count('records|dropped denied') >= 4);
 });
 
+test('spans: the excess is counted', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { sampledPerSecond: 2 }, samplingRatio: 1 });
+  using client = await startClient(proxy.port);
+  for (let i = 1; i <= 10; i++) {
+    client.send(get('/'));
+    await client.until((text) => text === OK.repeat(i));
+  }
+  await sleep(20);
+  const sampled = proxy.records().filter((record) => record.sampled).length;
+  assert.ok(sampled >= 1 && sampled <= 4, `${sampled} sampled`); // a second may have passed
+  assert.equal(sampled + proxy.count('spans|over budget'), 10);
+});
+
 test('a client that takes no answers is not given more of them', async () => {
   await using server = await answering();
   await using proxy = await startProxy({ server: portOf(server), rules: [{ path: '/ok' }] });

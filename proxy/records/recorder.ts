@@ -7,6 +7,7 @@ import type { Exchange } from '../enforce/exchange.ts';
 import type { Origin } from '../enforce/origin.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Limits } from '../limits.ts';
+import { createBudget } from './budget.ts';
 import { RECORD_VERDICT, type Reason, reasonNumber } from './reasons.ts';
 import { AT, FLAG, SLOT_BYTES, type SlabWriter, TEXT_BYTES } from './slab.ts';
 
@@ -25,8 +26,6 @@ export interface Recorder {
   answered(exchange: Exchange, status: number, latencyMs: number): void;
   /** Have records been handed over since the last call? */
   pending(): boolean;
-  /** Once a second: the budgets are full again. */
-  refill(): void;
 }
 
 export interface Recorded {
@@ -56,20 +55,26 @@ export interface RecorderOptions {
 
 /** A recorder with full budgets. */
 export function createRecorder({ slab, limits, counters, tracing, unixMs }: RecorderOptions): Recorder {
-  let allowed = limits.recordsPerSecond;
-  let denied = limits.deniedRecordsPerSecond;
+  const nowMs = (): number => performance.now();
+  const perSecond = (rate: number, burst: number): (() => boolean) => createBudget({ perSecond: rate, burst, nowMs });
+  const mayRecordAllowed = perSecond(limits.recordsPerSecond, limits.recordsPerSecond);
+  const mayRecordOther = perSecond(limits.deniedRecordsPerSecond, limits.deniedRecordsPerSecond);
+  // Half a second's worth at once: both spans of each fit into the queue of a backend.
+  const maySample = perSecond(limits.sampledPerSecond, Math.max(1, limits.sampledPerSecond / 2));
   let handedOver = false;
   const { bytes, view } = slab;
-  const spend = (verdict: number): boolean => {
-    if (verdict === RECORD_VERDICT.forwarded) return allowed-- > 0;
-    return denied-- > 0;
+  const isSampled = (context: TraceContext | undefined): boolean => {
+    if (tracing === undefined || !tracing.sampler.decide(context)) return false;
+    if (maySample()) return true;
+    counters.add(SPANS_OVER_BUDGET);
+    return false;
   };
   return {
     begin(request) {
       const { head, verdict, origin } = request;
       const context = tracing !== undefined && head !== undefined ? contextOf(head, tracing) : undefined;
-      const sampled = tracing !== undefined && head !== undefined && tracing.sampler.decide(context);
-      const recorded = spend(verdict);
+      const sampled = head !== undefined && isSampled(context);
+      const recorded = verdict === RECORD_VERDICT.forwarded ? mayRecordAllowed() : mayRecordOther();
       if (!recorded) {
         counters.add(verdict === RECORD_VERDICT.forwarded ? DROPPED_ALLOWED : DROPPED_DENIED);
         if (!sampled) return -1;
@@ -127,10 +132,6 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
       handedOver = false;
       return some;
     },
-    refill() {
-      allowed = limits.recordsPerSecond;
-      denied = limits.deniedRecordsPerSecond;
-    },
   };
 }
 
@@ -138,6 +139,7 @@ const WRITTEN = COUNT['records|written'];
 const DROPPED_ALLOWED = COUNT['records|dropped allowed'];
 const DROPPED_DENIED = COUNT['records|dropped denied'];
 const DROPPED_NO_SLOT = COUNT['records|dropped no slot'];
+const SPANS_OVER_BUDGET = COUNT['spans|over budget'];
 const SPANS_NO_SLOT = COUNT['spans|no slot'];
 
 function contextOf(head: RequestHead, tracing: Tracing): TraceContext | undefined {

@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createBudget } from './budget.ts';
+
+test('a budget allows its burst, then its rate, and gathers no more than its burst', () => {
+  let now = 0;
+  const take = createBudget({ perSecond: 10, burst: 3, nowMs: () => now });
+  const taken = (): number => Array.from({ length: 20 }, take).filter(Boolean).length;
+  assert.equal(taken(), 3);
+  now += 99;
+  assert.equal(taken(), 0);
+  now += 2;
+  assert.equal(taken(), 1);
+  now += 200;
+  assert.equal(taken(), 2);
+  now += 60_000;
+  assert.equal(taken(), 3);
+});
