@@ -14,9 +14,11 @@ const span = (changes: Partial<SpanRecord> = {}): SpanRecord => ({
   ...changes,
 });
 
+const encoded = (spans: readonly SpanRecord[]): string => encodeZipkin(spans).toString();
+
 test('encodeZipkin gives a SERVER span the service and address of the callee', () => {
-  const [encoded] = JSON.parse(encodeZipkin([span()]));
-  const { tags, ...rest } = encoded;
+  const [only] = JSON.parse(encoded([span()]));
+  const { tags, ...rest } = only;
   assert.deepEqual(rest, {
     traceId: 'a'.repeat(32),
     parentId: 'c'.repeat(16),
@@ -36,20 +38,20 @@ test('encodeZipkin gives a SERVER span the service and address of the callee', (
 
 test('encodeZipkin gives a CLIENT span the service of the caller, no parent where there is none, and its error', () => {
   const denied = exchange({ status: 403, verdict: 'DENIED', durationUs: 0.2 });
-  const [encoded] = JSON.parse(encodeZipkin([span({ kind: 'CLIENT', parentSpanId: undefined, exchange: denied })]));
-  assert.equal(encoded.localEndpoint.serviceName, 'tiefighter');
-  assert.equal(encoded.remoteEndpoint.serviceName, 'deathstar');
-  assert.equal(encoded.duration, 1);
-  assert.ok(!('parentId' in encoded));
-  assert.equal(encoded.tags.error, '403');
-  assert.equal(encoded.tags['error.type'], '403');
-  assert.equal(encoded.tags['weir.verdict'], 'DENIED');
+  const [only] = JSON.parse(encoded([span({ kind: 'CLIENT', parentSpanId: undefined, exchange: denied })]));
+  assert.equal(only.localEndpoint.serviceName, 'tiefighter');
+  assert.equal(only.remoteEndpoint.serviceName, 'deathstar');
+  assert.equal(only.duration, 1);
+  assert.ok(!('parentId' in only));
+  assert.equal(only.tags.error, '403');
+  assert.equal(only.tags['error.type'], '403');
+  assert.equal(only.tags['weir.verdict'], 'DENIED');
 });
 
 test('encodeZipkin escapes whatever a caller sends', () => {
   const nasty = `/"\\\u0000\u2028\ud800é`;
   const [first, second] = JSON.parse(
-    encodeZipkin([span({ exchange: exchange({ target: nasty }) }), span({ spanId: 'd'.repeat(16) })]),
+    encoded([span({ exchange: exchange({ target: nasty }) }), span({ spanId: 'd'.repeat(16) })]),
   );
   assert.equal(first.tags['url.path'], nasty);
   assert.equal(second.tags['url.path'], '/v1/request-landing');
@@ -57,6 +59,14 @@ test('encodeZipkin escapes whatever a caller sends', () => {
 
 test('encodeZipkin writes an IPv6 endpoint', () => {
   const party = { ...DEATHSTAR, address: 'fd00::9' };
-  const [encoded] = JSON.parse(encodeZipkin([span({ exchange: exchange({ destination: party }) })]));
-  assert.deepEqual(encoded.localEndpoint, { serviceName: 'deathstar', ipv6: 'fd00::9', port: 80 });
+  const [only] = JSON.parse(encoded([span({ exchange: exchange({ destination: party }) })]));
+  assert.deepEqual(only.localEndpoint, { serviceName: 'deathstar', ipv6: 'fd00::9', port: 80 });
+});
+
+test('encodeZipkin makes room for spans that are larger than usual', () => {
+  const target = `/${'é€'.repeat(1_000)}`;
+  const spans = Array.from({ length: 20 }, () => span({ exchange: exchange({ target }) }));
+  const targets = JSON.parse(encoded(spans)).map((made: { tags: Record<string, string> }) => made.tags['url.path']);
+  assert.deepEqual(targets, Array(20).fill(target));
+  assert.equal(encoded([]), '[]');
 });

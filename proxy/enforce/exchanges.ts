@@ -32,7 +32,14 @@ export function openExchange(engine: Engine, pair: Pair, opening: Opening): Exch
   exchange.startedMs = performance.now();
   exchange.requestBytes = 0;
   exchange.responseBytes = 0;
-  exchange.slot = engine.recorder.begin({ origin: pair.origin, head, verdict, egressPolicies, ingressPolicies });
+  exchange.slot = engine.recorder.begin({
+    origin: pair.origin,
+    head,
+    verdict,
+    egressPolicies,
+    ingressPolicies,
+    nowMs: exchange.startedMs,
+  });
   if (pair.newest === undefined) pair.first = exchange;
   else pair.newest.next = exchange;
   pair.newest = exchange;

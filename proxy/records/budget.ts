@@ -1,18 +1,16 @@
 // A token bucket: so many per second, and no more than a burst at once.
 
-/** Returns whether one more is within budget, and takes it. `nowMs`: a clock in ms that never goes back. */
-export function createBudget(options: {
-  readonly perSecond: number;
-  readonly burst: number;
-  readonly nowMs: () => number;
-}): () => boolean {
-  const { perSecond, burst, nowMs } = options;
+/** Returns whether one more is within budget at `nowMs`, and takes it. `nowMs` is of a clock that never goes back. */
+export type Budget = (nowMs: number) => boolean;
+
+/** A full bucket. */
+export function createBudget(options: { readonly perSecond: number; readonly burst: number }): Budget {
+  const { perSecond, burst } = options;
   let tokens = burst;
-  let lastMs = nowMs();
-  return () => {
-    const now = nowMs();
-    tokens = Math.min(burst, tokens + ((now - lastMs) * perSecond) / 1000);
-    lastMs = now;
+  let lastMs = Number.POSITIVE_INFINITY;
+  return (nowMs) => {
+    tokens = Math.min(burst, tokens + (Math.max(0, nowMs - lastMs) * perSecond) / 1000);
+    lastMs = nowMs;
     if (tokens < 1) return false;
     tokens--;
     return true;

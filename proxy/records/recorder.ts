@@ -7,7 +7,7 @@ import type { Exchange } from '../enforce/exchange.ts';
 import type { Origin } from '../enforce/origin.ts';
 import type { RequestHead } from '../http1/request.ts';
 import type { Limits } from '../limits.ts';
-import { createBudget } from './budget.ts';
+import { type Budget, createBudget } from './budget.ts';
 import { RECORD_VERDICT, type Reason, reasonNumber } from './reasons.ts';
 import { AT, FLAG, SLOT_BYTES, type SlabWriter, TEXT_BYTES } from './slab.ts';
 
@@ -35,6 +35,8 @@ export interface Recorded {
   readonly verdict: number; // RECORD_VERDICT
   readonly egressPolicies: number;
   readonly ingressPolicies: number;
+  /** Of performance.now(). */
+  readonly nowMs: number;
 }
 
 export interface Outcome {
@@ -55,26 +57,25 @@ export interface RecorderOptions {
 
 /** A recorder with full budgets. */
 export function createRecorder({ slab, limits, counters, tracing, unixMs }: RecorderOptions): Recorder {
-  const nowMs = (): number => performance.now();
-  const perSecond = (rate: number, burst: number): (() => boolean) => createBudget({ perSecond: rate, burst, nowMs });
+  const perSecond = (rate: number, burst: number): Budget => createBudget({ perSecond: rate, burst });
   const mayRecordAllowed = perSecond(limits.recordsPerSecond, limits.recordsPerSecond);
   const mayRecordOther = perSecond(limits.deniedRecordsPerSecond, limits.deniedRecordsPerSecond);
   // Half a second's worth at once: both spans of each fit into the queue of a backend.
   const maySample = perSecond(limits.sampledPerSecond, Math.max(1, limits.sampledPerSecond / 2));
   let handedOver = false;
   const { bytes, view } = slab;
-  const isSampled = (context: TraceContext | undefined): boolean => {
+  const isSampled = (context: TraceContext | undefined, nowMs: number): boolean => {
     if (tracing === undefined || !tracing.sampler.decide(context)) return false;
-    if (maySample()) return true;
+    if (maySample(nowMs)) return true;
     counters.add(SPANS_OVER_BUDGET);
     return false;
   };
   return {
     begin(request) {
-      const { head, verdict, origin } = request;
+      const { head, verdict, origin, nowMs } = request;
       const context = tracing !== undefined && head !== undefined ? contextOf(head, tracing) : undefined;
-      const sampled = head !== undefined && isSampled(context);
-      const recorded = verdict === RECORD_VERDICT.forwarded ? mayRecordAllowed() : mayRecordOther();
+      const sampled = head !== undefined && isSampled(context, nowMs);
+      const recorded = verdict === RECORD_VERDICT.forwarded ? mayRecordAllowed(nowMs) : mayRecordOther(nowMs);
       if (!recorded) {
         counters.add(verdict === RECORD_VERDICT.forwarded ? DROPPED_ALLOWED : DROPPED_DENIED);
         if (!sampled) return -1;
