@@ -7,6 +7,7 @@ import { contextCounters } from '#tracing/context.ts';
 import { createIdSource } from '#tracing/ids.ts';
 import { createSampler } from '#tracing/sampler.ts';
 import { COUNT, openCounters } from './counters.ts';
+import { adopt } from './enforce/adopt.ts';
 import type { Engine } from './enforce/engine.ts';
 import { createExchangePool } from './enforce/exchange.ts';
 import { createLoop } from './enforce/loop.ts';
@@ -88,6 +89,9 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
         // Connections ask for their rules again before the next request: the change is in force for all of them.
         report({ kind: 'applied', version: order.order.version });
         loop.listen();
+        return;
+      case 'adopt':
+        adopt(engine, order.pair);
         return;
       case 'drain':
         loop.drain();

@@ -1,5 +1,6 @@
 // What the two threads of a worker tell each other.
 
+import type { LivePair } from './enforce/adopt.ts';
 import type { Limits } from './limits.ts';
 import type { SlabMemory } from './records/slab.ts';
 import type { RulesOrder } from './rules/ruleset.ts';
@@ -7,6 +8,7 @@ import type { RulesOrder } from './rules/ruleset.ts';
 /** Main thread to data thread; an eventfd is written after each. */
 export type Order =
   | { readonly kind: 'rules'; readonly order: RulesOrder }
+  | { readonly kind: 'adopt'; readonly pair: LivePair }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' };
 

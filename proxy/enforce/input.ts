@@ -112,19 +112,22 @@ const PAGE = 4096; // bytes
 
 /** Keeps what was received and cannot be dealt with yet. */
 function keepInput(engine: Engine, leg: Leg, { buffer, start, end }: Received): void {
-  if (leg.input === buffer) {
-    leg.inputStart = start;
-  } else {
-    if (!account(engine, leg, roomFor(end - start))) return;
-    const room = Buffer.allocUnsafeSlow(roomFor(end - start));
-    buffer.copy(room, 0, start, end);
-    leg.input = room;
-    leg.inputAddress = addressOf(room);
-    leg.inputStart = 0;
-    leg.inputEnd = end - start;
-  }
+  if (leg.input === buffer) leg.inputStart = start;
+  else holdInput(engine, leg, buffer.subarray(start, end));
+  if (leg.input === undefined) return;
   leg.searched = leg.inputEnd;
   if (leg.partial) growInput(engine, leg);
+}
+
+/** Keeps a copy of `bytes` as the input of `leg`, which has none. Without room for them the connection is reset. */
+export function holdInput(engine: Engine, leg: Leg, bytes: Uint8Array): void {
+  if (!account(engine, leg, roomFor(bytes.length))) return;
+  const room = Buffer.allocUnsafeSlow(roomFor(bytes.length));
+  room.set(bytes);
+  leg.input = room;
+  leg.inputAddress = addressOf(room);
+  leg.inputStart = 0;
+  leg.inputEnd = bytes.length;
 }
 
 /** Makes sure that there is room to read on behind a partial head. */

@@ -13,7 +13,7 @@ import { listenAt } from '../sockets/plain.ts';
 
 export const SOURCE_IDENTITY = 300;
 export const DESTINATION_IDENTITY = 301;
-const RULESET = 7;
+export const RULESET = 7;
 const LOCALHOST = address('127.0.0.1');
 
 export interface ProxyUnderTest extends AsyncDisposable {
