@@ -210,6 +210,8 @@ export const DROP_NOT_STEERED = 225;
 export const DROP_CUT = 226;
 /** an L7 rule applies to traffic that did not come from a pod of this node. */
 export const DROP_CANNOT_STEER = 227;
+/** the middle of a connection that is not remembered and that only one end may begin (answered by RST). */
+export const DROP_UNTRACKED = 228;
 /** Every reason for which the kernel programs drop a packet. */
 export const DROP_REASONS: Readonly<Record<number, DropReason>> = {
   130: { name: 'DROP_SOURCE_MAC', text: 'Invalid source mac', flowName: 'INVALID_SOURCE_MAC', meaning: 'the pod sent from a MAC that is not its own' },
@@ -239,6 +241,7 @@ export const DROP_REASONS: Readonly<Record<number, DropReason>> = {
   225: { name: 'DROP_NOT_STEERED', text: 'No steered connection', flowName: 'SOCKET_LOOKUP_FAILED', meaning: 'the proxy has no socket for the packet (answered by RST), or sent one that is not its own' },
   226: { name: 'DROP_CUT', text: 'Connection reset to enter proxy', flowName: 'POLICY_DENIED', meaning: 'an L7 rule now applies to a connection that would bypass the proxy' },
   227: { name: 'DROP_CANNOT_STEER', text: 'Proxy not reachable from here', flowName: 'PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL', meaning: 'an L7 rule applies to traffic that did not come from a pod of this node' },
+  228: { name: 'DROP_UNTRACKED', text: 'CT: Unknown connection', flowName: 'CT_CANNOT_CREATE_ENTRY_FROM_PACKET', meaning: 'the middle of a connection that is not remembered and that only one end may begin (answered by RST)' },
 };
 
 export interface NodeConfig {

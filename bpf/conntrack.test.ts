@@ -56,7 +56,7 @@ for (const family of FAMILIES) {
   describe(`IPv${family}`, () => {
     test('a reply passes without a policy of its own, and not before the request', () => {
       oneWay();
-      assert.equal(answer(family, SYN | ack).reason, abi.DROP_POLICY_DENIED);
+      assert.equal(answer(family, SYN | ack).reason, abi.DROP_UNTRACKED);
       assert.deepEqual(kinds(request(family, SYN)), [abi.FLOW_NEW]);
       assert.equal(answer(family, SYN | ack).verdict, TC.redirect);
       assert.equal(answer(family, SYN).reason, abi.DROP_POLICY_DENIED); // no reply: a connection the other way
@@ -160,10 +160,30 @@ for (const family of FAMILIES) {
       request(family, SYN);
       answer(family, SYN | ack);
       scene.patchEntry(ends(family), [40000, 80], { expires: bootSeconds() - 1 });
-      assert.equal(answer(family, ack).reason, abi.DROP_POLICY_DENIED);
-      assert.deepEqual(kinds(request(family, ack)), [abi.FLOW_NEW]); // mid-stream, and allowed anew
+      assert.equal(answer(family, ack).reason, abi.DROP_UNTRACKED);
+      assert.equal(request(family, ack).reason, abi.DROP_UNTRACKED);
+      assert.deepEqual(kinds(request(family, SYN)), [abi.FLOW_NEW]);
       assert.equal(answer(family, ack).verdict, TC.redirect);
     });
+
+    for (const [who, speak, deny] of [
+      ['client', request, () => scene.rule(CLIENT.identity, 'ingress', 'deny')],
+      ['client', request, () => scene.rule(SERVER.identity, 'ingress', 'deny')],
+      ['server', answer, () => scene.rule(SERVER.identity, 'egress', 'deny')],
+      ['server', answer, () => scene.rule(CLIENT.identity, 'egress', 'deny')],
+    ] as const) {
+      test(`a forgotten connection whose ${who} speaks goes on only where both may open it`, () => {
+        scene.allowAll();
+        assert.deepEqual(kinds(speak(family, ack)), [abi.FLOW_NEW]);
+        const { conntrack } = scene.topology.datapath.maps;
+        for (const [key] of conntrack.entries()) conntrack.delete(key);
+        deny();
+        const outcome = speak(family, ack);
+        assert.equal(outcome.reason, abi.DROP_UNTRACKED);
+        assert.equal(outcome.verdict, TC.redirect, 'the sender is answered by RST');
+        assert.equal(conntrack.entries().length, 0);
+      });
+    }
 
     for (const [what, close] of [
       ['FIN from both', () => [request(family, fin | ack), answer(family, fin | ack)]],
@@ -200,7 +220,7 @@ for (const family of FAMILIES) {
 describe('what is delivered', () => {
   for (const family of FAMILIES) {
     test(`IPv${family}: the frame has the receiver's MACs, one hop less and a right checksum`, () => {
-      oneWay();
+      scene.allowAll();
       const frame = data(ends(family));
       const outcome = scene.fromPod(scene.client, frame);
       assert.equal(outcome.verdict, TC.redirect);

@@ -194,6 +194,43 @@ for (const family of FAMILIES) {
       assert.equal(downstream.receive(), 'still there?');
     });
 
+    test("a steered connection whose entry was lost is still its client's, whoever speaks first", () => {
+      for (const first of ['client', 'server'] as const) {
+        scene.reset();
+        using proxy = steer();
+        using listener = serve(ip(SERVER, family), 8016, inside(scene.server));
+        using client = connected(ip(SERVER, family), 8016, inside(scene.client));
+        using downstream = accept(proxy);
+        using upstream = goUpstream(downstream);
+        using server = accept(listener);
+        const { conntrack } = scene.topology.datapath.maps;
+        for (const [key] of conntrack.entries()) conntrack.delete(key);
+        if (first === 'client') client.send('again');
+        else server.send('again');
+        assert.equal((first === 'client' ? downstream : upstream).receive(), 'again', `${first} first`);
+        const entries = conntrack.entries().map(([, e]) => e);
+        assert.deepEqual(
+          entries.map((e) => [e.sourceIdentity, e.destinationIdentity, e.ingressRuleset, e.flags & abi.CT_STEERED]),
+          [[CLIENT.identity, SERVER.identity, 1, abi.CT_STEERED]],
+          `${first} first`,
+        );
+      }
+    });
+
+    test('a denial holds for a connection whose entry was lost, also when the server speaks first', () => {
+      scene.allowAll();
+      const { client, server } = pair(family, 8017);
+      const { conntrack } = scene.topology.datapath.maps;
+      for (const [key] of conntrack.entries()) conntrack.delete(key);
+      scene.rule(SERVER.identity, 'ingress', 'deny');
+      server.send('hello');
+      client.send('hello');
+      assert.equal(server.receive(), '<ECONNRESET>');
+      assert.equal(client.receive(), '<ECONNRESET>');
+      client[Symbol.dispose]();
+      server[Symbol.dispose]();
+    });
+
     test('a port is used again at once, as the node keeps no TIME_WAIT', () => {
       using proxy = steer();
       const from = { ip: ip(CLIENT, family), port: 41000 };

@@ -73,6 +73,8 @@ int from_pod(struct __sk_buff *skb)
 		reason = decide_packet(&h);
 		if (reason == IS_STATELESS)
 			return stateless_from_pod(&h);
+		if (reason == DROP_UNTRACKED)
+			return reset_sender(&h, reason);
 		if (reason)
 			return reason == DROP_CUT ? cut_connection(&h) : drop(&h, reason);
 		entry = bpf_map_lookup_elem(&conntrack, &h.key);

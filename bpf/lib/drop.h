@@ -47,7 +47,9 @@
 	X(226, DROP_CUT, "Connection reset to enter proxy", POLICY_DENIED,                                             \
 	  "an L7 rule now applies to a connection that would bypass the proxy")                                        \
 	X(227, DROP_CANNOT_STEER, "Proxy not reachable from here", PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL,       \
-	  "an L7 rule applies to traffic that did not come from a pod of this node")
+	  "an L7 rule applies to traffic that did not come from a pod of this node")                                   \
+	X(228, DROP_UNTRACKED, "CT: Unknown connection", CT_CANNOT_CREATE_ENTRY_FROM_PACKET,                                               \
+	  "the middle of a connection that is not remembered and that only one end may begin (answered by RST)")
 
 #define DROP_ENUMERATOR(number, name, text, flow, why) name = number,
 #define DROP_SHADOW(number, name, text, flow, why) char name DOC(why) DROP_TEXT(text) DROP_FLOW(flow);

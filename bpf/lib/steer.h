@@ -74,11 +74,11 @@ INLINE int assign_listener(struct hook *h, __u32 slot)
 	return to_proxy(h);
 }
 
-/* The proxy has no socket for this packet: its sender is told so, for nothing else would tell it. */
-OUTLINE int reset_sender(struct hook *h)
+/* Nobody is there for this packet: its sender is told so, for nothing else would tell it. */
+OUTLINE int reset_sender(struct hook *h, int reason)
 {
 	struct segment s;
-	int action = drop(h, DROP_NOT_STEERED);
+	int action = drop(h, reason);
 
 	if ((h->packet.tcp_flags & TCP_RST) || !read_segment(h, &s) ||
 	    !make_reset(h, &s, RESET_SENDER, h->endpoint))
@@ -96,7 +96,7 @@ INLINE int steer(struct hook *h, __u32 slot)
 		return to_proxy(h);
 	if (is_syn(&h->packet) && !h->is_reply)
 		return assign_listener(h, slot);
-	return reset_sender(h);
+	return reset_sender(h, DROP_NOT_STEERED);
 }
 
 /* The connection was ended from here: forgotten soon, reported once. */

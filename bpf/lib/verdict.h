@@ -87,9 +87,37 @@ INLINE struct ct_entry *blank_entry(struct hook *h)
 	return e;
 }
 
+/*
+ * The middle of a TCP connection that nobody remembers: either end may have begun it. It goes on only where policy allows
+ * it read either way, or no deny would last longer than an entry. What one reading hands to the proxy is read so: if the
+ * proxy has no socket for it, it ends in a reset.
+ */
+OUTLINE int decide_midstream(struct hook *h, struct ct_entry *e)
+{
+	__u32 sender = e->source_identity;
+	int answer, reason;
+
+	e->flags ^= CT_INITIATOR_A;
+	e->source_identity = 0;
+	answer = decide(h, e);
+	if (!answer && wants_proxy(e)) {
+		h->is_reply = 1;
+		return 0;
+	}
+	e->flags ^= CT_INITIATOR_A;
+	e->source_identity = sender;
+	reason = decide(h, e);
+	if (!reason && (!answer || wants_proxy(e)))
+		return 0;
+	if (reason == DROP_ENDPOINT_NOT_READY || answer == DROP_ENDPOINT_NOT_READY)
+		return DROP_ENDPOINT_NOT_READY;
+	return reason && answer ? reason : DROP_UNTRACKED;
+}
+
 OUTLINE int new_connection(struct hook *h)
 {
 	struct ct_entry *e = blank_entry(h);
+	bool midstream = h->packet.protocol == IPPROTO_TCP && !is_syn(&h->packet);
 	int reason;
 
 	if (!e)
@@ -98,15 +126,14 @@ OUTLINE int new_connection(struct hook *h)
 		return DROP_NOT_STEERED;
 	if (h->origin == ORIGIN_POD && is_service(h))
 		return DROP_CLUSTER_IP;
-	reason = decide(h, e);
+	reason = midstream ? decide_midstream(h, e) : decide(h, e);
 	if (reason)
 		return reason;
 	if (wants_proxy(e)) {
 		if (h->origin != ORIGIN_POD)
 			return DROP_CANNOT_STEER;
 		e->flags |= CT_STEERED;
-	} else if (h->origin == ORIGIN_POD && h->packet.protocol == IPPROTO_TCP && is_plain(&h->packet) &&
-		   !is_syn(&h->packet) && has_proxy_socket(h)) {
+	} else if (h->origin == ORIGIN_POD && midstream && is_plain(&h->packet) && has_proxy_socket(h)) {
 		e->flags |= CT_STEERED; /* its entry was lost, but the proxy still has it */
 	}
 	e->slot = worker_slot(h);

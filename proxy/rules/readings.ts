@@ -1,5 +1,6 @@
-// All the ways in which servers may read one request target. Where they would lead to different verdicts, the request is
-// refused: nobody can say which of them the policy means.
+// The ways in which servers may read one request target: what each may decode, split at, drop or resolve, in every
+// combination. Where they would lead to different verdicts, the request is refused: nobody can say which of them the policy
+// means.
 
 import type { RequestView } from '#mesh-config/match/http.ts';
 import { METHOD } from '../http1/methods.ts';
@@ -11,12 +12,19 @@ export function isPlain(head: RequestHead): boolean {
   return head.plainPath && !hasOwnAuthority(head);
 }
 
-/** Every distinct reading of path and host of a head that is not plain, the one as it stands first. */
-export function readings(head: RequestHead): RequestView[] {
+/** Characters that all readings of a path may have together: only a path that is made for it has more. */
+const MAX_CHARACTERS = 256 * 1024;
+
+/**
+ * Every distinct reading of path and host of a head that is not plain, the one as it stands first. undefined: there are too
+ * many to judge.
+ */
+export function readings(head: RequestHead): RequestView[] | undefined {
   const { buffer } = head;
   const text = (start: number, end: number): string => buffer.toString('latin1', start, end);
   const method = text(head.methodStart, head.methodEnd);
   const paths = pathReadings(text(head.pathStart, head.pathEnd), head);
+  if (paths === undefined) return undefined;
   const hosts = new Set([text(head.hostStart, head.hostEnd)]);
   if (hasOwnAuthority(head)) hosts.add(text(head.authorityStart, head.authorityEnd));
   return paths.flatMap((path) => Array.from(hosts, (host) => view(head, { method, path, host })));
@@ -37,25 +45,33 @@ function view(head: RequestHead, parts: { method: string; path: string; host: st
   };
 }
 
-function pathReadings(path: string, head: RequestHead): string[] {
+function pathReadings(path: string, head: RequestHead): string[] | undefined {
   if (head.form === FORM.authority || head.form === FORM.asterisk) return [path];
   const question = path.indexOf('?');
   const query = question < 0 ? '' : path.slice(question);
   const raw = question < 0 ? path : path.slice(0, question);
-  const found = new Set<string>();
-  if (raw === '') {
-    // RFC 9112 section 3.2.4: "OPTIONS http://host" means "OPTIONS *".
-    found.add(`/${query}`);
-    if (head.method === METHOD.options && query === '') found.add('*');
-  } else {
-    found.add(raw + query);
-    for (const reading of [decodeUnreserved(raw), decodeAll(raw)]) {
-      found.add(removeDots(mergeSlashes(reading)) + query);
-      found.add(removeDots(reading) + query);
-    }
+  // RFC 9112 section 3.2.4: "OPTIONS http://host" means "OPTIONS *".
+  if (raw === '') return head.method === METHOD.options && query === '' ? ['/', '*'] : [`/${query}`];
+  let found = new Set([raw]);
+  for (const step of STEPS) {
+    found = new Set([...found].flatMap((reading) => [reading, ...step(reading)]));
+    if (found.size * raw.length > MAX_CHARACTERS) return undefined;
   }
-  return [...found];
+  return Array.from(found, (reading) => reading + query);
 }
+
+/**
+ * What a server may do with a path, in the order in which it does. Each may do it or not. What a step does not change costs
+ * nothing further.
+ */
+const STEPS: readonly ((path: string) => readonly string[])[] = [
+  (path) => [decodeUnreserved(path), decode(path, /%2f|%5c/i), decode(path), decode(decode(path))],
+  (path) => [path.replace(OVERLONG, shortest)],
+  (path) => [path.replaceAll('\\', '/')],
+  (path) => [dropParameters(path)],
+  (path) => [mergeSlashes(path)],
+  (path) => [removeDots(path)],
+];
 
 /** RFC 3986 section 6.2.2: escapes of unreserved characters decoded, the hexadecimal digits of the others in upper case. */
 function decodeUnreserved(path: string): string {
@@ -83,17 +99,22 @@ function removeDots(path: string): string {
   return `/${kept.join('/')}`;
 }
 
-/**
- * What the most generous of servers makes of a path: every escape decoded once, overlong UTF-8 too, "\" as "/", segment
- * parameters dropped.
- */
-function decodeAll(path: string): string {
-  const bytes = path
-    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-    .replace(/[\xc0\xc1][\x80-\xbf]|\xe0[\x80\x81][\x80-\xbf]|\xf0\x80[\x80\x81][\x80-\xbf]/g, shortest);
-  const segments = bytes.replaceAll('\\', '/').split('/');
-  return segments.map((segment) => segment.split(';', 1)[0]).join('/');
+/** Every escape decoded once, but for those that match `kept`. */
+function decode(path: string, kept?: RegExp): string {
+  return path.replace(/%([0-9a-f]{2})/gi, (escaped, hex: string) =>
+    kept?.test(escaped) ? escaped : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
 }
+
+function dropParameters(path: string): string {
+  return path
+    .split('/')
+    .map((segment) => segment.split(';', 1)[0])
+    .join('/');
+}
+
+/** UTF-8 of ASCII characters in more bytes than it needs. */
+const OVERLONG = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80\x81][\x80-\xbf]|\xf0\x80[\x80\x81][\x80-\xbf]/g;
 
 /** The ASCII character that an overlong UTF-8 sequence stands for. */
 function shortest(sequence: string): string {

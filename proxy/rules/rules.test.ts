@@ -54,6 +54,7 @@ describe('judge', () => {
     { line: 'GET /whatever', egress: 3, verdict: VERDICT.allowed, policies: [['ns/open'], []] },
     { line: 'GET /whatever', egress: 3, peer: 301, verdict: VERDICT.denied },
     { line: 'GET /ok/../no', ingress: 1, verdict: VERDICT.ambiguous },
+    { line: 'GET /ok/a%5cb%5cc%2f..%2f..%2f..%2fno', ingress: 1, verdict: VERDICT.ambiguous },
     { line: 'GET /no/../ok/1', ingress: 1, verdict: VERDICT.ambiguous },
     { line: 'GET /no/../nothing', ingress: 1, verdict: VERDICT.denied },
     { line: 'GET /ok/../ok/1', ingress: 1, verdict: VERDICT.allowed },

@@ -65,7 +65,8 @@ function judgeSide(rules: PeerRules, head: RequestHead): number {
   if (isPlain(head)) return rules.matcher.match(head);
   // Rules know no schemes: "https" in a plain request may mean another server than they do.
   if (head.secure) return AMBIGUOUS;
-  return agreed(rules, readings(head));
+  const views = readings(head);
+  return views === undefined ? AMBIGUOUS : agreed(rules, views);
 }
 
 function agreed(rules: PeerRules, views: readonly RequestView[]): number {

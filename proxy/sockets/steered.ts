@@ -6,11 +6,13 @@ import {
   ACTION_REDIRECT,
   CT_CUT,
   CT_DENIED,
+  CT_INITIATOR_A,
   CT_STEERED,
   type CtEntry,
   connectionKey,
   ctEntry,
   ctKey,
+  isEndA,
   nodeConfig,
 } from '#bpf/abi.ts';
 import { familyOf } from '#common/ip.ts';
@@ -117,7 +119,7 @@ function createReader(mapFd: number, key: Buffer, valueSize: number): MapReader 
   return { key, value, read: () => bpf(BPF_MAP_LOOKUP_ELEM, attr) === 0 };
 }
 
-/** Looks connections up in conntrack. */
+/** Looks connections up in conntrack. An entry that says that the server began the connection is none of ours. */
 function createLookup(mapFd: number): (origin: Origin) => CtEntry | undefined {
   const key = Buffer.alloc(ctKey.size);
   const entries = createReader(mapFd, key, ctEntry.size);
@@ -125,7 +127,9 @@ function createLookup(mapFd: number): (origin: Origin) => CtEntry | undefined {
     const client = { address: source, port: sourcePort };
     const server = { address: destination, port: destinationPort };
     ctKey.encode(connectionKey(client, server, IPPROTO_TCP), key);
-    return entries.read() ? ctEntry.decode(entries.value) : undefined;
+    if (!entries.read()) return undefined;
+    const entry = ctEntry.decode(entries.value);
+    return ((entry.flags & CT_INITIATOR_A) !== 0) === isEndA(client, server) ? entry : undefined;
   };
 }
 

@@ -1,7 +1,18 @@
 // BPF maps as a worker gets them, made without the agent and without libbpf.
 
 import type { CtEntry } from '#bpf/abi.ts';
-import { ACTION_ALLOW, ACTION_REDIRECT, CT_STEERED, connectionKey, ctEntry, ctKey, nodeConfig } from '#bpf/abi.ts';
+import {
+  ACTION_ALLOW,
+  ACTION_REDIRECT,
+  CT_INITIATOR_A,
+  CT_STEERED,
+  connectionKey,
+  ctEntry,
+  ctKey,
+  type End,
+  isEndA,
+  nodeConfig,
+} from '#bpf/abi.ts';
 import type { Address } from '#common/ip.ts';
 import { addressOf, bpf, callError, close, mapShared, PROT } from '#common/native/libc.ts';
 
@@ -31,6 +42,15 @@ export interface TestConnection {
   readonly flags?: number;
 }
 
+type Ends = Parameters<TestMaps['forget']>[0];
+
+function endsOf({ source, sourcePort, destination, destinationPort }: Ends): [End, End] {
+  return [
+    { address: source, port: sourcePort },
+    { address: destination, port: destinationPort },
+  ];
+}
+
 export const TEST_IDENTITIES = { source: 300, destination: 301 } as const;
 
 /** An empty conntrack and a node_config at revision 1 with `proxyMark`. */
@@ -42,15 +62,8 @@ export function createTestMaps(proxyMark: number): TestMaps {
   words[nodeConfig.offsets.revision / 4] = 1;
   words[nodeConfig.offsets.proxyMark / 4] = proxyMark;
   const readers = [readOnly(conntrack), readOnly(config)] as const;
-  const keyOf = (c: Parameters<TestMaps['forget']>[0]): Uint8Array =>
-    ctKey.encode(
-      connectionKey(
-        { address: c.source, port: c.sourcePort },
-        { address: c.destination, port: c.destinationPort },
-        6, // TCP
-      ),
-      Buffer.alloc(128),
-    );
+  const keyOf = (connection: Ends): Uint8Array =>
+    ctKey.encode(connectionKey(...endsOf(connection), 6), Buffer.alloc(128)); // TCP
   return {
     conntrack: readers[0],
     nodeConfig: readers[1],
@@ -65,7 +78,7 @@ export function createTestMaps(proxyMark: number): TestMaps {
         destinationIdentity: TEST_IDENTITIES.destination,
         egressRuleset: connection.egressRuleset,
         ingressRuleset: connection.ingressRuleset,
-        flags: connection.flags ?? CT_STEERED,
+        flags: (connection.flags ?? CT_STEERED) | (isEndA(...endsOf(connection)) ? CT_INITIATOR_A : 0),
         egressAction: connection.egressRuleset === 0 ? ACTION_ALLOW : ACTION_REDIRECT,
         ingressAction: connection.ingressRuleset === 0 ? ACTION_ALLOW : ACTION_REDIRECT,
       };
