@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ACTION_ALLOW } from '#bpf/abi.ts';
 import { address, formatAddress } from '#common/ip.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
 import { type FakeKernel, fakeKernel } from './kernel.fixture.ts';
@@ -29,6 +30,12 @@ metadata: { name: p }
 spec:
   endpointSelector: { matchLabels: { app: web } }
   ingress: [{ fromEndpoints: [{ matchLabels: { app: client } }], toPorts: [{ ports: [{ port: "8080", protocol: TCP }], rules: { http: [{ method: GET }] } }] }]
+`;
+const OTHER = `
+apiVersion: v1
+kind: Pod
+metadata: { name: other, labels: { app: other } }
+spec: { containers: [{ name: main, command: ["true"] }] }
 `;
 const WEB = address('10.244.0.10');
 const CLIENT = address('10.244.0.11');
@@ -165,6 +172,29 @@ describe('sync', () => {
       assert.equal((await r.sync.apply()).complete, true);
       assert.equal(r.sync.maps().find((m) => m.name === map)?.lastError, '');
       assert.equal(get(r.kernel), true);
+    });
+  }
+
+  for (const spare of [0, 1]) {
+    it(`lets nothing pass that is denied now, with ${spare} free entries in the policy map`, async () => {
+      using r = rig();
+      const l4 = POLICY.replace(', rules: { http: [{ method: GET }] }', '');
+      r.scene.put(`${PODS}---${l4}`);
+      await r.step();
+      assert.equal(get(r.kernel), true);
+      r.kernel.maps.policy.capacity = r.kernel.maps.policy.size + spare;
+      // A new agent finds the map that full, and the other policy needs more entries.
+      const next = rig(r.scene.restart(), r.kernel);
+      const ports = [8081, 8082, 8083].map((port) => `{ port: "${port}", protocol: TCP }`).join();
+      const other = l4.replace('app: client', 'app: other').replace('{ port: "8080", protocol: TCP }', ports);
+      next.scene.put(`${other}---\n${OTHER}`);
+      const allowed = (): boolean =>
+        r.kernel.maps.policy.entries().some(([key, value]) => key.port === 8080 && value.action === ACTION_ALLOW);
+      await next.step();
+      assert.equal(allowed(), false, 'denied, even if not all of the new policy fits');
+      assert.equal((await next.sync.apply()).complete, false);
+      assert.equal(allowed() || get(r.kernel), false);
+      next.sync.close();
     });
   }
 

@@ -15,7 +15,7 @@
 //     deny before redirect before allow, then deletes of allow before redirect before deny.
 //  7. When isolation would take more room than there is, the subject is blocked instead: its any-peer entries deny all
 //     new connections while the rest changes in any order. Nothing too much passes, but something may be refused for a
-//     moment.
+//     moment. Without room for even that one entry, every entry that exists is made to deny first.
 
 import type { Identity } from '#common/ids.ts';
 import { type L4, L4_ALL, l4Covers, l4Key } from '../policy/l4.ts';
@@ -70,7 +70,7 @@ export function planTransition(
     tighten.push(...plan.tighten);
     unwind.push(...plan.loosen);
   }
-  if (room < 0) return block(before, after, [...peers]);
+  if (room < 0) return block(before, after, { peers: [...peers], room: options.room });
   return { tighten: [...tighten, ...any.tighten], loosen: [...any.loosen, ...unwind] };
 }
 
@@ -172,25 +172,37 @@ function directWrites({ peer, before, after }: PeerTables, own: readonly L4[]): 
   ];
 }
 
-// Number 7: any-peer entries that deny all come first and go last.
-function block(before: SubjectTable, after: SubjectTable, peers: readonly Identity[]): Transition {
-  const closed = { ...NONE, precedence: ISOLATED };
+// Number 7: what denies comes first and goes last; in between, entries that go make room for those that come.
+function block(
+  before: SubjectTable,
+  after: SubjectTable,
+  { peers, room }: { readonly peers: readonly Identity[]; readonly room: number },
+): Transition {
   const oldAny = before.get(ANY) ?? NO_ENTRIES;
   const newAny = after.get(ANY) ?? NO_ENTRIES;
-  const shut = merge([L4_ALL], keysOf(oldAny)).map((l4): Write => ({ peer: ANY, l4, entry: { ...closed, l4 } }));
+  const isRoom = room > 0 || oldAny.has(l4Key(L4_ALL));
+  const shutAny = merge([L4_ALL], keysOf(oldAny)).map((l4) => shut(ANY, l4));
+  const shutAll = isRoom ? [] : [...before].flatMap(([peer, entries]) => keysOf(entries).map((l4) => shut(peer, l4)));
   const deletes: Write[] = [];
   const sets: Write[] = [];
-  for (const peer of peers) {
+  for (const peer of isRoom ? peers : new Set([...before.keys(), ...after.keys()])) {
+    if (peer === ANY) continue;
     const [old, next] = [before.get(peer) ?? NO_ENTRIES, after.get(peer) ?? NO_ENTRIES];
     for (const l4 of keysOf(old, next)) {
       const entry = next.get(l4Key(l4));
       if (!entry) deletes.push({ peer, l4, entry });
-      else if (!sameWrite(old.get(l4Key(l4)), entry)) sets.push({ peer, l4, entry });
+      else if (!isRoom || !sameWrite(old.get(l4Key(l4)), entry)) sets.push({ peer, l4, entry });
     }
   }
   const open = keysOf(newAny).map((l4): Write => ({ peer: ANY, l4, entry: newAny.get(l4Key(l4)) }));
-  const gone = shut.flatMap(({ l4 }) => (newAny.has(l4Key(l4)) ? [] : [{ peer: ANY, l4, entry: undefined }]));
-  return { tighten: [...shut, ...deletes, ...sets], loosen: [...open, ...gone] };
+  const gone = shutAny.flatMap(({ l4 }) => (newAny.has(l4Key(l4)) ? [] : [{ peer: ANY, l4, entry: undefined }]));
+  return isRoom
+    ? { tighten: [...shutAny, ...deletes, ...sets], loosen: [...open, ...gone] }
+    : { tighten: shutAll, loosen: [...deletes, ...shutAny, ...sets, ...open, ...gone] };
+}
+
+function shut(peer: Identity, l4: L4): Write {
+  return { peer, l4, entry: { ...NONE, precedence: ISOLATED, l4 } };
 }
 
 function keysOf(...tables: readonly PeerTable[]): readonly L4[] {
