@@ -14,12 +14,14 @@ export const COUNTERS = [
   'limit|head size',
   'limit|fields',
   'limit|connections',
+  'limit|connections of a source',
   'limit|head timeout',
   'limit|idle timeout',
   'limit|connect timeout',
   'limit|body of a denied request',
   'limit|interim responses',
   'limit|waiting bytes',
+  'limit|rule bytes',
   'records|written',
   'records|dropped allowed',
   'records|dropped denied',
@@ -32,6 +34,7 @@ export const COUNTERS = [
   'upgrades|opened',
   'upgrades|stripped',
   'gauge|waiting bytes',
+  'gauge|rule bytes',
   'gauge|connections',
 ] as const;
 

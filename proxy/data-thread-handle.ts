@@ -27,6 +27,7 @@ export interface DataThreadStart {
 
 /** Young generation of the data thread, MiB: it makes little garbage, and a small one stays in the processor's cache. */
 const YOUNG_GENERATION_MB = 4;
+/** Without rules. They come on top twice: while a change is compiled, those before it are there too. */
 const OLD_GENERATION_MB = 256;
 
 const SCRIPT = new URL('./data-thread.ts', import.meta.url);
@@ -54,7 +55,10 @@ export function startDataThread(start: DataThreadStart): DataThread {
   const worker = new Worker(SCRIPT, {
     workerData,
     name: 'data',
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB, maxOldGenerationSizeMb: OLD_GENERATION_MB },
+    resourceLimits: {
+      maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+      maxOldGenerationSizeMb: OLD_GENERATION_MB + Math.ceil((2 * start.limits.maxRuleBytes) / 2 ** 20),
+    },
   });
   worker.on('message', start.onReport);
   const one = Buffer.alloc(8);

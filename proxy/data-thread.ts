@@ -18,13 +18,15 @@ import type { DataThreadOptions, Order, Report, SourceOrder } from './orders.ts'
 import { createRecorder, type Tracing } from './records/recorder.ts';
 import { openSlabWriter } from './records/slab.ts';
 import { createRuleBook } from './rules/book.ts';
-import { createPolicyLists } from './rules/ruleset.ts';
+import { createPolicyLists } from './rules/lists.ts';
 import { createJudgement } from './rules/verdict.ts';
 import { createPlainSource } from './sockets/plain.ts';
 import { createSteeredSource } from './sockets/steered.ts';
 
 /** Bytes of one read. */
 const READ_BYTES = 64 * 1024;
+/** How long a turn may work on rules that are not in force yet, while connections wait. */
+const RULES_MS = 2;
 
 function openSource(order: SourceOrder): SocketSource {
   if (order.kind === 'steered') return createSteeredSource(order);
@@ -43,12 +45,20 @@ function createEngine(options: DataThreadOptions, report: (report: Report) => vo
   const counters = openCounters(options.counters);
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES + 1); // and the scanner's 0
   const { tracing, refill } = createTracing(options.samplingRatio);
-  const lists = createPolicyLists((number, names) => report({ kind: 'policies', number, names }));
+  const lists = createPolicyLists({
+    announce: (number, names) => report({ kind: 'policies', number, names }),
+    retire: (numbers) => report({ kind: 'policies retired', numbers }),
+  });
   return {
     limits,
     counters,
     source: openSource(options.source),
-    book: createRuleBook(lists, (text) => report({ kind: 'problem', text })),
+    book: createRuleBook({
+      lists,
+      maxBytes: limits.maxRuleBytes,
+      onProblem: (text) => report({ kind: 'problem', text }),
+      onNoRoom: () => counters.add(COUNT['limit|rule bytes']),
+    }),
     recorder: createRecorder({
       slab: openSlabWriter(options.slab),
       limits,
@@ -60,6 +70,7 @@ function createEngine(options: DataThreadOptions, report: (report: Report) => vo
     epoll: epollCreate1(SOCK.CLOEXEC),
     legs: [],
     pairs: [],
+    perSource: new Map(),
     ready: [],
     buffer,
     bufferAddress: addressOf(buffer),
@@ -85,10 +96,7 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
   const obey = (order: Order): void => {
     switch (order.kind) {
       case 'rules':
-        engine.book.apply(order.order);
-        // Connections ask for their rules again before the next request: the change is in force for all of them.
-        report({ kind: 'applied', version: order.order.version });
-        loop.listen();
+        engine.book.begin(order.order);
         return;
       case 'adopt':
         adopt(engine, order.pair);
@@ -100,6 +108,15 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
         loop.stop();
     }
   };
+  const workOnRules = (): boolean => {
+    if (!engine.book.busy) return false;
+    for (const version of engine.book.work(performance.now() + RULES_MS)) {
+      // Connections ask for their rules again before the next request: the change is in force for all of them.
+      report({ kind: 'applied', version });
+      loop.listen();
+    }
+    return engine.book.busy;
+  };
   const loop = createLoop(engine, {
     orders: options.wake,
     onOrders() {
@@ -110,10 +127,12 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
     onTurn() {
       engine.refill();
       if (engine.recorder.pending() && Atomics.compareExchange(bell, 0, 1, 0) === 1) report({ kind: 'records' });
+      return workOnRules();
     },
     onTick() {
       engine.counters.set(COUNT['gauge|waiting bytes'], engine.waitingBytes);
       engine.counters.set(COUNT['gauge|connections'], engine.pairs.length);
+      engine.counters.set(COUNT['gauge|rule bytes'], engine.book.bytes);
     },
   });
   loop.run();

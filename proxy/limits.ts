@@ -7,6 +7,8 @@ export interface Limits {
   readonly maxFields: number;
   /** Client connections; beyond: a new one is closed at once. */
   readonly maxConnections: number;
+  /** Client connections from one address, a quarter of all; beyond: a new one is closed at once. */
+  readonly maxConnectionsPerSource: number;
   /** Requests of one connection that wait for their response; beyond: the client's next bytes wait. */
   readonly maxPipelined: number;
   /** Body of a denied request that is read and thrown away so that the connection can go on; beyond: closed. */
@@ -15,7 +17,12 @@ export interface Limits {
   readonly maxInterim: number;
   /** Bytes of all connections that wait in memory; beyond: the connection that needs more is closed. */
   readonly maxWaitingBytes: number;
-  /** From the first byte of a head to its last; then: 408. */
+  /** Bytes that compiled rules may come to hold; beyond: rules there is no room for allow nothing, and the log says so. */
+  readonly maxRuleBytes: number;
+  /**
+   * From the first byte of a head to its last; then: 408. For the first head of a connection from accept; then also closed
+   * without an answer if nothing of it has come.
+   */
   readonly headTimeoutMs: number;
   /** Without a byte in either direction; then: closed, with 504 if a response is due. */
   readonly idleTimeoutMs: number;
@@ -33,10 +40,12 @@ export const DEFAULT_LIMITS: Limits = {
   maxHeadBytes: 64 * 1024,
   maxFields: 128,
   maxConnections: 16_384,
+  maxConnectionsPerSource: 4_096,
   maxPipelined: 64,
   maxDiscardBytes: 1024 * 1024,
   maxInterim: 32,
   maxWaitingBytes: 256 * 1024 * 1024,
+  maxRuleBytes: 256 * 1024 * 1024,
   headTimeoutMs: 60_000,
   idleTimeoutMs: 3_600_000,
   connectTimeoutMs: 5_000,

@@ -45,7 +45,8 @@ function main(options: ProxyOptions): void {
         control.acknowledge(report.version);
         return;
       case 'policies':
-        shipping.learnPolicies(report.number, report.names);
+      case 'policies retired':
+        shipping.learnPolicies(report);
         return;
       case 'records':
         shipping.ring();

@@ -51,7 +51,11 @@ export function createMetrics(sources: MetricsSources): Registry {
       counters.get(name as CounterName),
     ]);
 
-  counter('cilium_policy_l7_total', 'Number of total L7 requests/responses', () => l7(counters));
+  counter(
+    'cilium_policy_l7_total',
+    'HTTP requests by what the proxy did with them; proxy_type is what Cilium has for HTTP',
+    () => l7(counters),
+  );
   counter('weir_proxy_requests_total', 'HTTP requests by what became of them', () => family('requests', 'outcome'));
   counter('weir_proxy_connections_total', 'Connections by event', () => family('connections', 'event'));
   counter('weir_proxy_limits_total', 'Times that a limit was met', () => family('limit', 'limit'));
@@ -74,16 +78,19 @@ export function createMetrics(sources: MetricsSources): Registry {
   gauge('weir_proxy_waiting_bytes', 'Bytes that wait in memory for a peer to take them', () =>
     counters.get('gauge|waiting bytes'),
   );
+  gauge('weir_proxy_rule_bytes', 'Bytes that the compiled rules in force may come to hold', () =>
+    counters.get('gauge|rule bytes'),
+  );
   gauge('weir_proxy_ready', 'Whether rules are in force and connections are accepted', () => Number(sources.ready()));
   gauge('process_resident_memory_bytes', 'Resident memory size in bytes', () => process.memoryUsage.rss());
   registry.registerMetric(replyHistogram(counters) as unknown as Counter);
   return registry;
 }
 
-/** The words of Cilium for what the proxy did with requests. */
+/** The words of Cilium for what the proxy did with requests. Its HTTP proxy is Envoy: dashboards ask for that type. */
 function l7(counters: CounterReader): readonly (readonly [Labels, number])[] {
   const rules = { received: 'received', forwarded: 'forwarded', denied: 'denied', parse_errors: 'refused' } as const;
-  return Object.entries(rules).map(([rule, name]) => [{ rule, proxy_type: 'http' }, counters.get(`requests|${name}`)]);
+  return Object.entries(rules).map(([rule, name]) => [{ rule, proxy_type: 'envoy' }, counters.get(`requests|${name}`)]);
 }
 
 function addSpanMetrics(

@@ -18,6 +18,8 @@ export type Report =
   | { readonly kind: 'applied'; readonly version: number }
   /** A list of policies has a number now; it comes before any record that names it. */
   | { readonly kind: 'policies'; readonly number: number; readonly names: readonly string[] }
+  /** No record that begins from now on names these lists. */
+  | { readonly kind: 'policies retired'; readonly numbers: readonly number[] }
   /** Records wait. Not sent again before the bell is armed. */
   | { readonly kind: 'records' }
   | { readonly kind: 'problem'; readonly text: string };

@@ -265,7 +265,7 @@ describe('a worker', { skip }, () => {
   test('serves metrics on loopback', async () => {
     const [program = '', ...args] = inNamespace(PROXY);
     const text = execFileSync(program, [...args, 'curl', '-sS', 'http://127.0.0.1:9970/metrics']).toString();
-    assert.match(text, /^cilium_policy_l7_total\{rule="denied",proxy_type="http"\} [1-9]/m);
+    assert.match(text, /^cilium_policy_l7_total\{rule="denied",proxy_type="envoy"\} [1-9]/m);
     assert.match(text, /^cilium_proxy_upstream_reply_seconds_count\{.*\} [1-9]/m);
     assert.match(text, /^weir_proxy_connections_total\{event="not_steered"\} [1-9]/m);
   });

@@ -9,6 +9,7 @@ import type { ByteClasses } from './classes.ts';
 import type { Nfa } from './nfa.ts';
 import { simulate } from './simulate.ts';
 import { createStates } from './states.ts';
+import { finishSteps, type Steps } from './steps.ts';
 import type { StateStore } from './store.ts';
 import { DEAD, type DfaLimits, ESCAPE, UNBUILT } from './store.ts';
 
@@ -50,18 +51,28 @@ export interface Dfa {
   readonly steps: number;
   /** How often the table was full and begun anew. */
   readonly resets: number;
+  /** Bytes that it may come to hold, about. */
+  readonly maxBytes: number;
   /** undefined if it is not complete. */
   table(): DfaTable | undefined;
 }
 
 const NO_EXPRESSIONS = new Int32Array(0);
+/** What a node takes: its place in arrays, and the instruction behind it. */
+const NODE_BYTES = 300;
 /** Look-ups that each row of a full table must have served before the table is begun anew. */
 const STEPS_PER_ROW = 10;
 
 /** Builds the automaton of all expressions of `nfa`. */
 export function createDfa(nfa: Nfa, limits: DfaLimits = DEFAULT_LIMITS): Dfa {
+  return finishSteps(createDfaInSteps(nfa, limits));
+}
+
+/** `createDfa` in steps. */
+export function* createDfaInSteps(nfa: Nfa, limits: DfaLimits = DEFAULT_LIMITS): Steps<Dfa> {
   const states = createStates(nfa, limits);
-  const complete = states.buildAll();
+  const complete = yield* states.buildAll();
+  if (!complete && limits.lazyBytes !== undefined) states.store.cap(limits.lazyBytes);
   const { map } = states.classes;
   const { store } = states;
   const { width } = store;
@@ -112,6 +123,7 @@ export function createDfa(nfa: Nfa, limits: DfaLimits = DEFAULT_LIMITS): Dfa {
       return store.count;
     },
     complete,
+    maxBytes: store.maxBytes + nfa.size * NODE_BYTES,
     get steps() {
       return steps[0] ?? 0;
     },

@@ -1,13 +1,18 @@
 // Matching one field of a request (method, path or host) against all expressions that rules have for it.
 
 import { ok, type Result } from '#common/result.ts';
-import { createDfa, type Dfa, type DfaLimits, type DfaTable, UNKNOWN_RESULT } from './dfa.ts';
+import { createDfaInSteps, type Dfa, type DfaLimits, type DfaTable, UNKNOWN_RESULT } from './dfa.ts';
 import { createLiteralTable } from './literals.ts';
-import { joinPrograms } from './nfa.ts';
+import { joinProgramsInSteps } from './nfa.ts';
 import { compilePattern, literalOf, type Program } from './program.ts';
+import { finishSteps, type Steps } from './steps.ts';
 
 /** Instructions of all expressions of one field; past it a rule set is refused. */
 const MAX_FIELD_INSTRUCTIONS = 4 << 20;
+
+const LITERALS_PER_STEP = 64;
+/** What a literal takes beside its bytes. */
+const LITERAL_BYTES = 200;
 
 export interface FieldStats {
   readonly literals: number;
@@ -33,12 +38,22 @@ export interface FieldMatcher {
   /** After `run` has returned UNKNOWN_RESULT for the same text: the set itself. Slower, and allocates. */
   resume(buffer: Uint8Array, end: number): Int32Array;
   stats(): FieldStats;
+  /** Bytes that it may come to hold, about. */
+  readonly maxBytes: number;
   /** The automaton of the patterns that are not literals; undefined while it is not complete. */
   table(): DfaTable | undefined;
 }
 
 /** Compiles distinct patterns; pattern i is patterns[i]. The error names the pattern that is not RE2. */
 export function compileField(patterns: readonly string[], limits?: DfaLimits): Result<FieldMatcher, string> {
+  return finishSteps(compileFieldInSteps(patterns, limits));
+}
+
+/** `compileField` in steps. */
+export function* compileFieldInSteps(
+  patterns: readonly string[],
+  limits?: DfaLimits,
+): Steps<Result<FieldMatcher, string>> {
   const literals: { bytes: Uint8Array; pattern: number }[] = [];
   const programs: Program[] = [];
   const patternOf: number[] = [];
@@ -49,6 +64,7 @@ export function compileField(patterns: readonly string[], limits?: DfaLimits): R
       literals.push({ bytes: new TextEncoder().encode(text), pattern });
       continue;
     }
+    yield;
     const compiled = compilePattern(text);
     if (!compiled.ok) return { ok: false, error: `${JSON.stringify(text)}: ${compiled.error}` };
     const literal = literalOf(compiled.value);
@@ -61,16 +77,17 @@ export function compileField(patterns: readonly string[], limits?: DfaLimits): R
     programs.push(compiled.value);
     patternOf.push(pattern);
   }
-  return ok(assemble(literals, programs, Int32Array.from(patternOf), limits));
+  return ok(yield* assemble(literals, programs, Int32Array.from(patternOf), limits));
 }
 
-function assemble(
+function* assemble(
   literals: readonly { bytes: Uint8Array; pattern: number }[],
   programs: readonly Program[],
   patternOf: Int32Array,
   limits: DfaLimits | undefined,
-): FieldMatcher {
-  const dfa: Dfa | undefined = programs.length > 0 ? createDfa(joinPrograms(programs), limits) : undefined;
+): Steps<FieldMatcher> {
+  const dfa: Dfa | undefined =
+    programs.length > 0 ? yield* createDfaInSteps(yield* joinProgramsInSteps(programs), limits) : undefined;
   const toPatterns = (expressions: Int32Array): Int32Array => expressions.map((e) => patternOf[e] ?? 0);
   const expressionsOf = (bytes: Uint8Array): Int32Array => {
     if (!dfa) return new Int32Array(0);
@@ -86,6 +103,7 @@ function assemble(
     const entry = merged.get(key) ?? { bytes, patterns: [...toPatterns(expressionsOf(bytes))] };
     entry.patterns.push(pattern);
     merged.set(key, entry);
+    if (merged.size % LITERALS_PER_STEP === 0) yield;
   }
   const entries = [...merged.values()];
   const literalSets = entries.map((entry) => Int32Array.from(entry.patterns).sort());
@@ -118,6 +136,7 @@ function assemble(
       resets: dfa?.resets ?? 0,
       simulations,
     }),
+    maxBytes: (dfa?.maxBytes ?? 0) + entries.reduce((sum, { bytes }) => sum + bytes.length + LITERAL_BYTES, 0),
     table: () => dfa?.table(),
   };
 }

@@ -6,9 +6,10 @@
 
 import type { HttpRule } from '../model.ts';
 import { type DfaLimits, type DfaTable, UNKNOWN_RESULT } from './dfa.ts';
-import { compileField, type FieldMatcher, type FieldStats } from './field.ts';
+import { compileFieldInSteps, type FieldMatcher, type FieldStats } from './field.ts';
 import { createPairTable } from './pairs.ts';
 import { createRuleIndex, FIELDS, type FieldName } from './rules.ts';
+import { finishSteps, type Steps } from './steps.ts';
 
 /** A request as the proxy read it: where its parts are in the buffer. Header names are asked for in lower case. */
 export interface RequestView {
@@ -30,6 +31,8 @@ export interface HttpMatcherOptions {
 
 export interface HttpMatcher {
   readonly rules: number;
+  /** Bytes that it may come to hold, about. */
+  readonly maxBytes: number;
   /** Index of the first rule that allows the request, or -1. Allocates nothing once the combination has been met. */
   match(view: RequestView): number;
   /** Indices of all rules that allow the request, ascending. */
@@ -40,22 +43,35 @@ export interface HttpMatcher {
 }
 
 const MAX_COMBINATIONS = 65_536;
-/** Rule numbers in the lists of all kept combinations. */
-const MAX_KEPT_RULES = 4 << 20;
+/** What a rule takes, its texts aside. */
+const RULE_BYTES = 200;
+/** Rule numbers in the lists of all kept combinations, for each that may be kept. */
+const KEPT_RULES_PER_COMBINATION = 8;
+/** What a kept combination takes, with its rules. */
+const COMBINATION_BYTES = 100 + 4 * KEPT_RULES_PER_COMBINATION;
 
 /**
  * Compiles rules. Throws if a pattern is not RE2: rules come from `readObjects`, which has checked that; a caller that
  * cannot be sure must refuse all requests when this throws.
  */
 export function compileHttpRules(rules: readonly HttpRule[], options: HttpMatcherOptions = {}): HttpMatcher {
+  return finishSteps(compileHttpRulesInSteps(rules, options));
+}
+
+/** `compileHttpRules` in steps. */
+export function* compileHttpRulesInSteps(
+  rules: readonly HttpRule[],
+  options: HttpMatcherOptions = {},
+): Steps<HttpMatcher> {
   const index = createRuleIndex(rules);
   const fields = {
-    method: compile('method', index.patterns.method, options.limits),
-    path: compile('path', index.patterns.path, options.limits),
-    host: compile('host', index.patterns.host, options.limits),
+    method: yield* compile('method', index.patterns.method, options.limits),
+    path: yield* compile('path', index.patterns.path, options.limits),
+    host: yield* compile('host', index.patterns.host, options.limits),
   };
   const { method, path, host } = fields;
   const maxCombinations = options.maxCombinations ?? MAX_COMBINATIONS;
+  const maxKeptRules = maxCombinations * KEPT_RULES_PER_COMBINATION;
   const pairs = createPairTable(maxCombinations);
   const combinations = createPairTable(maxCombinations);
   // Of a combination: its first rule and, if that asks for headers, the rules up to the first that does not.
@@ -72,7 +88,7 @@ export function compileHttpRules(rules: readonly HttpRule[], options: HttpMatche
       pair = nextPair++;
       if (!pairs.set(methodSet, pathSet, pair)) return -1;
     }
-    if (keptRules + list.length > MAX_KEPT_RULES || !combinations.set(pair, hostSet, first.length)) return -1;
+    if (keptRules + list.length > maxKeptRules || !combinations.set(pair, hostSet, first.length)) return -1;
     keptRules += list.length;
     conditional.push(list.length > 1 || index.needsHeaders(list[0] ?? -1) ? list : undefined);
     return first.push(list[0] ?? -1) - 1;
@@ -94,6 +110,8 @@ export function compileHttpRules(rules: readonly HttpRule[], options: HttpMatche
 
   return {
     rules: rules.length,
+    maxBytes:
+      method.maxBytes + path.maxBytes + host.maxBytes + rules.length * RULE_BYTES + maxCombinations * COMBINATION_BYTES,
     match(view) {
       const { buffer } = view;
       const methodSet = method.run(buffer, view.methodStart, view.methodEnd);
@@ -125,8 +143,8 @@ export function compileHttpRules(rules: readonly HttpRule[], options: HttpMatche
   };
 }
 
-function compile(field: FieldName, patterns: readonly string[], limits: DfaLimits | undefined): FieldMatcher {
-  const compiled = compileField(patterns, limits);
+function* compile(field: FieldName, patterns: readonly string[], limits: DfaLimits | undefined): Steps<FieldMatcher> {
+  const compiled = yield* compileFieldInSteps(patterns, limits);
   if (!compiled.ok) throw new Error(`Cannot compile HTTP rules: ${field} ${compiled.error}`);
   return compiled.value;
 }

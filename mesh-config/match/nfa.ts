@@ -7,6 +7,7 @@
 
 import { type AsciiSets, createAsciiSets } from './classes.ts';
 import { ASCII_LIMIT, EMPTY, type Program } from './program.ts';
+import { finishSteps, type Steps } from './steps.ts';
 
 const KIND = { fail: 0, split: 1, jump: 2, assert: 3, rune: 4, match: 5 } as const;
 const NEWLINE = 10;
@@ -62,7 +63,12 @@ export function beforeOf(codePoint: number): Before {
 
 /** Joins programs; expression i is programs[i]. */
 export function joinPrograms(programs: readonly Program[]): Nfa {
-  const nodes = layOut(programs);
+  return finishSteps(joinProgramsInSteps(programs));
+}
+
+/** `joinPrograms` in steps. */
+export function* joinProgramsInSteps(programs: readonly Program[]): Steps<Nfa> {
+  const nodes = yield* layOut(programs);
   const { kind, out, extra, matchers, asciiSets } = nodes;
   const close = createClose(nodes);
   return {
@@ -102,7 +108,7 @@ export function canBeginWith(program: Program, character: string): boolean {
   return nfa.advance(nfa.close(nfa.starts, BEFORE.begin, codePoint), codePoint).length > 0;
 }
 
-function layOut(programs: readonly Program[]): Nodes {
+function* layOut(programs: readonly Program[]): Steps<Nodes> {
   const size = programs.reduce((sum, p) => sum + p.instructions.length, 0);
   const kind = new Uint8Array(size);
   const out = new Int32Array(size);
@@ -128,6 +134,7 @@ function layOut(programs: readonly Program[]): Nodes {
       } else if (inst.kind === 'match') extra[node] = expression;
     }
     base += program.instructions.length;
+    yield;
   }
   return { kind, out, extra, matchers, starts, asciiSets, conditions };
 }

@@ -2,6 +2,7 @@
 
 import { type ByteClasses, classify } from './classes.ts';
 import { BEFORE, type Before, beforeOf, type Nfa } from './nfa.ts';
+import type { Steps } from './steps.ts';
 import { createStateStore, DEAD, type DfaLimits, type StateStore, UNBUILT } from './store.ts';
 
 export interface States {
@@ -10,7 +11,7 @@ export interface States {
   /** Fills one entry of the table and returns it; UNBUILT if a limit is reached. */
   build(row: number, column: number): number;
   /** Builds all rows; false if a limit is reached before. */
-  buildAll(): boolean;
+  buildAll(): Steps<boolean>;
 }
 
 /** States beyond twice the nodes and this are an explosion: most of them would be built ahead for nothing. */
@@ -60,10 +61,11 @@ export function createStates(nfa: Nfa, limits: DfaLimits): States {
     classes,
     store,
     build,
-    buildAll() {
+    *buildAll() {
       for (let state = 1; state < store.count; state++) {
         if (visits > limits.aheadVisits || store.count > AHEAD_STATES + 2 * nfa.size) return false;
         if (!buildRow(state * width)) return false;
+        yield;
       }
       store.trim();
       return true;

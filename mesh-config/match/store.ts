@@ -11,6 +11,8 @@ export interface DfaLimits {
   readonly setNodes: number;
   /** Nodes visited to build rows ahead: some 10 million a second. */
   readonly aheadVisits: number;
+  /** Bytes of the rows and what is behind them, if they cannot all be built ahead; absent: what tableBytes allows. */
+  readonly lazyBytes?: number;
 }
 
 /** Entries of the table that are no row. */
@@ -36,16 +38,25 @@ export interface StateStore {
   rowOf(nodes: Int32Array, before: Before): number;
   /** Forgets all rows but the first two. Numbers of sets in the last column stay what they were. */
   reset(): void;
+  /** There will be at most as many rows as `bytes` can hold, or those that there are. */
+  cap(bytes: number): void;
+  /** Bytes that it may come to hold, about. After `trim`: that it holds. */
+  readonly maxBytes: number;
   /** Gives back the room for more rows: there will be none. */
   trim(): void;
 }
+
+/** What a state takes beside its row: an array of nodes and its place in the interner. */
+const STATE_BYTES = 250;
 
 const NO_NODES = new Int32Array(0);
 
 /** A store with the first two rows. */
 export function createStateStore(nfa: Nfa, classes: ByteClasses, limits: DfaLimits): StateStore {
   const width = classes.count + 1;
-  const maxStates = Math.max(2, Math.floor(limits.tableBytes / (4 * width)));
+  const rowBytes = 4 * width + STATE_BYTES;
+  let maxStates = Math.max(2, Math.floor(limits.tableBytes / (4 * width)));
+  let trimmed = false;
   const start = nfa.close(nfa.starts, BEFORE.begin);
   let table = new Int32Array(width * Math.min(maxStates, 16));
   let count = 0;
@@ -64,7 +75,7 @@ export function createStateStore(nfa: Nfa, classes: ByteClasses, limits: DfaLimi
     acceptNodes += newMatches;
     setNodes += nodes.length;
     const row = count * width;
-    if (row === table.length) {
+    if (row >= table.length) {
       const larger = new Int32Array(Math.min(maxStates, count * 2) * width);
       larger.set(table);
       table = larger;
@@ -100,7 +111,16 @@ export function createStateStore(nfa: Nfa, classes: ByteClasses, limits: DfaLimi
       return known < 0 ? add(nodes, before) : known * width;
     },
     reset,
+    cap(bytes) {
+      maxStates = Math.min(maxStates, Math.max(2, count, Math.floor(bytes / rowBytes)));
+    },
+    get maxBytes() {
+      return trimmed
+        ? count * rowBytes + 4 * (setNodes + acceptNodes)
+        : maxStates * rowBytes + 4 * (limits.setNodes + acceptNodes);
+    },
     trim() {
+      trimmed = true;
       table = table.slice(0, count * width);
     },
   };

@@ -133,6 +133,7 @@ test('what the server sent before a request was judged answers none, and ends th
 
 for (const { name, limits } of [
   { name: 'connections', limits: { maxConnections: 0 } },
+  { name: 'connections of a source', limits: { maxConnectionsPerSource: 0 } },
   { name: 'waiting bytes', limits: { maxWaitingBytes: 100 } },
 ] as const) {
   test(`without room for ${name} a live pair is reset, and counted`, async () => {

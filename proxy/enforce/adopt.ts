@@ -2,6 +2,7 @@
 
 import { close, int32, SO, SOL, setsockopt } from '#common/native/libc.ts';
 import { COUNT } from '../counters.ts';
+import { enter, hasRoom, hasRoomFor } from './admission.ts';
 import { type Engine, requeue } from './engine.ts';
 import { holdInput } from './input.ts';
 import type { Origin } from './origin.ts';
@@ -23,8 +24,7 @@ const RESET = Buffer.concat([int32(1), int32(0)]); // struct linger
 
 /** Enforces on `live` from its next request on. False: there is no room for it, and both sockets were reset. */
 export function adopt(engine: Engine, live: LivePair): boolean {
-  if (engine.draining || engine.pairs.length >= engine.limits.maxConnections) {
-    engine.counters.add(COUNT['limit|connections']);
+  if (engine.draining || !hasRoom(engine) || !hasRoomFor(engine, live.origin)) {
     for (const fd of [live.down, live.up]) {
       setsockopt(fd, SOL.SOCKET, SO.LINGER, RESET, RESET.length);
       close(fd);
@@ -34,8 +34,7 @@ export function adopt(engine: Engine, live: LivePair): boolean {
   const pair = createPair(live.origin, live.down, engine.tick);
   pair.up.fd = live.up;
   pair.connected = true;
-  pair.index = engine.pairs.push(pair) - 1;
-  engine.counters.add(COUNT['connections|accepted']);
+  enter(engine, pair);
   engine.counters.add(COUNT['connections|upstream']);
   // The server's first: what it sent before any request was judged answers none of them.
   for (const [leg, bytes] of [

@@ -1,8 +1,8 @@
 // How connections end: at once, or after the client got what waits for it.
 
 import { close, int32, SO, SOL, setsockopt } from '#common/native/libc.ts';
-import { COUNT } from '../counters.ts';
 import { RECORD_VERDICT } from '../records/reasons.ts';
+import { leave } from './admission.ts';
 import { type Engine, requeue } from './engine.ts';
 import type { Exchange } from './exchange.ts';
 import { finish } from './output.ts';
@@ -25,12 +25,7 @@ export function destroy(engine: Engine, pair: Pair, { reset }: { readonly reset:
   pair.inFlight = 0;
   closeLeg(engine, pair.up, { reset });
   closeLeg(engine, pair.down, { reset });
-  const last = engine.pairs.pop() as Pair;
-  if (last !== pair) {
-    engine.pairs[pair.index] = last;
-    last.index = pair.index;
-  }
-  engine.counters.add(COUNT['connections|closed']);
+  leave(engine, pair);
 }
 
 /** The record of an exchange whose connection was cut. */

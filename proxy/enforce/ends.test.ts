@@ -221,3 +221,26 @@ test('rules that change hold for the next request of a connection; without rules
   client.send(get('/whatever'));
   await until(() => show.received === get('/ok') + get('/whatever'));
 });
+
+test('requests are answered under the rules in force while a change is compiled', async () => {
+  await using server = await startServer((socket) => socket.on('data', () => socket.write(OK)));
+  await using proxy = await startProxy({ server: portOf(server), rules: [{ path: '/ok' }] });
+  using client = await startClient(proxy.port);
+  const many = Array.from({ length: 3000 }, (_, i) => ({ path: `/new${i}/[0-9]+(/x.*)?` }));
+  let inForce = false;
+  const change = proxy.rules(many).then(() => {
+    inForce = true;
+  });
+  let before = 0;
+  for (let size = 0; !inForce; size = client.received.length) {
+    client.send('GET /ok HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until((text) => text.length > size);
+    if (client.received.endsWith(OK)) before++;
+  }
+  await change;
+  assert.ok(before >= 5, `${before} requests`);
+  const { length } = client.received;
+  client.send('GET /ok HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.until((text) => text.length > length);
+  assert.match(client.received.slice(length), /^HTTP\/1.1 403 /);
+});

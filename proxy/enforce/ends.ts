@@ -63,7 +63,7 @@ export function onServerEnd(engine: Engine, pair: Pair): void {
 /** A response that ends with the connection is whole. */
 function endWhole(engine: Engine, pair: Pair, first: Exchange): void {
   engine.recorder.end(first, FORWARDED);
-  endAfterOutput(engine, pair, { linger: pair.request === REQUEST.body || pair.down.readable });
+  endAfterOutput(engine, pair, { linger: pair.requestBody.ends !== ENDS.none || pair.down.readable });
 }
 
 function onNoResponse(engine: Engine, pair: Pair, first: Exchange): void {

@@ -24,6 +24,8 @@ export interface Engine {
   readonly legs: (Leg | undefined)[];
   /** Every pair that is not closed. */
   readonly pairs: Pair[];
+  /** Number of pairs by client address; see admission.ts. */
+  readonly perSource: Map<string, number>;
   /** Legs with more to do than one turn allowed; `queued` says which. */
   readonly ready: Leg[];
   /** What every read goes to, unless the connection holds the beginning of it. */

@@ -9,6 +9,8 @@ export interface Exchange {
   last: boolean;
   /** Protocols that the request asks to upgrade to; '': none. */
   upgrade: string;
+  /** The client may wait for a 100 before it sends the body, and the server has not sent one. */
+  expecting: boolean;
   startedMs: number; // performance.now() when the head was complete
   /** Slot of its record, -1: none. */
   slot: number;
@@ -44,6 +46,7 @@ function blank(): Exchange {
     answer: undefined,
     last: false,
     upgrade: '',
+    expecting: false,
     startedMs: 0,
     slot: -1,
     requestBytes: 0,

@@ -29,6 +29,7 @@ export function openExchange(engine: Engine, pair: Pair, opening: Opening): Exch
   exchange.answer = answer;
   exchange.last = opening.last;
   exchange.upgrade = '';
+  exchange.expecting = false;
   exchange.startedMs = performance.now();
   exchange.requestBytes = 0;
   exchange.responseBytes = 0;

@@ -55,6 +55,49 @@ test('time without a byte', async () => {
   assert.equal(proxy.count('limit|idle timeout'), 2);
 });
 
+test('time for the first head of a connection, also if it never begins', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { headTimeoutMs: 1000 } });
+  using used = await startClient(proxy.port);
+  used.send(get('/'));
+  using silent = await startClient(proxy.port);
+  using empty = await startClient(proxy.port);
+  empty.send('\r\n');
+  await silent.ended(8_000);
+  await empty.ended(8_000);
+  assert.deepEqual([silent.received, empty.received], ['', ''], 'nobody asked: there is no answer');
+  assert.equal(proxy.count('limit|head timeout'), 2);
+  await sleep(2_500);
+  used.send(get('/'));
+  await used.until((text) => text === OK.repeat(2));
+  assert.equal(proxy.count('limit|head timeout'), 2, 'between requests only the idle time counts');
+});
+
+test('connections of one source', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { maxConnectionsPerSource: 2 } });
+  using first = await startClient(proxy.port);
+  using second = await startClient(proxy.port);
+  for (const client of [first, second]) {
+    client.send(get('/'));
+    await client.until((text) => text === OK);
+  }
+  using third = await startClient(proxy.port);
+  third.send(get('/'));
+  await third.ended();
+  assert.equal(third.received, '');
+  assert.equal(proxy.count('limit|connections of a source'), 1);
+  using other = await startClient(proxy.port, '127.0.0.2');
+  other.send(get('/'));
+  await other.until((text) => text === OK);
+  first.socket.destroy();
+  while (proxy.count('connections|closed') < 1) await sleep(1);
+  using fourth = await startClient(proxy.port);
+  fourth.send(get('/'));
+  await fourth.until((text) => text === OK);
+  assert.equal(proxy.count('limit|connections of a source'), 1);
+});
+
 test('connections', async () => {
   await using server = await answering();
   await using proxy = await startProxy({ server: portOf(server), limits: { maxConnections: 2 } });

@@ -16,6 +16,7 @@ import {
   SOCKADDR_SIZE,
 } from '#common/native/libc.ts';
 import { COUNT } from '../counters.ts';
+import { enter, hasRoom, hasRoomFor } from './admission.ts';
 import { destroy, finishDown } from './close.ts';
 import type { Engine } from './engine.ts';
 import { pump } from './input.ts';
@@ -47,8 +48,8 @@ export interface LoopHooks {
   readonly orders: number;
   /** Orders may be there. */
   onOrders(): void;
-  /** After the events of one wait. */
-  onTurn(): void;
+  /** After the events of one wait. True: it wants another turn at once. */
+  onTurn(): boolean;
   /** Once a second. */
   onTick(): void;
 }
@@ -102,11 +103,12 @@ export function createLoop(engine: Engine, hooks: LoopHooks): Loop {
   watch(hooks.orders, EPOLL.ADD);
   return {
     run() {
+      let more = false;
       while (running) {
-        const timeoutMs = engine.ready.length > 0 ? 0 : Math.max(0, Math.ceil(nextTickMs - performance.now()));
+        const timeoutMs = more || engine.ready.length > 0 ? 0 : Math.max(0, Math.ceil(nextTickMs - performance.now()));
         const count = epollWait(engine.epoll, events, MAX_EVENTS, timeoutMs);
         if (count < 0 && errno() !== ERRNO.EINTR) throw callError('wait for events');
-        if (count > 0) engine.source.beginTurn();
+        if (count > 0 || engine.ready.length > 0) engine.source.beginTurn();
         for (let i = 0; i < count; i++) onEvent(i * INTS);
         takeUpReady(engine);
         const now = performance.now();
@@ -114,7 +116,7 @@ export function createLoop(engine: Engine, hooks: LoopHooks): Loop {
           nextTickMs = now + TICK_MS;
           tick();
         }
-        hooks.onTurn();
+        more = hooks.onTurn();
         if (engine.draining && engine.pairs.length === 0) running = false;
       }
     },
@@ -173,13 +175,12 @@ const peerRoom = int32(SOCKADDR_SIZE);
 
 /** False: the system has nothing left to accept with. */
 function acceptSome(engine: Engine): boolean {
-  const { source, pairs, limits, counters } = engine;
+  const { source, counters } = engine;
   for (let i = 0; i < MAX_ACCEPTS; i++) {
     peerRoom[0] = SOCKADDR_SIZE;
     const fd = accept4(source.listener, peer, peerRoom, SOCK.NONBLOCK | SOCK.CLOEXEC);
     if (fd < 0) return !EXHAUSTED.has(errno());
-    if (pairs.length >= limits.maxConnections) {
-      counters.add(COUNT['limit|connections']);
+    if (!hasRoom(engine)) {
       close(fd);
       continue;
     }
@@ -189,10 +190,14 @@ function acceptSome(engine: Engine): boolean {
       close(fd);
       continue;
     }
+    if (!hasRoomFor(engine, origin)) {
+      close(fd);
+      continue;
+    }
     const pair = createPair(origin, fd, engine.tick);
-    pair.index = pairs.push(pair) - 1;
+    pair.headTick = engine.tick;
+    enter(engine, pair);
     register(engine, pair.down);
-    counters.add(COUNT['connections|accepted']);
   }
   return true;
 }

@@ -144,6 +144,56 @@ test('a denied request with a body that is too large ends the connection', async
   assert.equal(s.client.end, 'end');
 });
 
+test('a final response in place of 100 Continue ends the connection: the next bytes have no certain meaning', async () => {
+  const head = 'POST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 21\r\nExpect: 100-continue\r\n';
+  const refusal = 'HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\n';
+  const switching = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n';
+  const cases = [
+    { name: 'no body sent', sent: `${head}\r\n`, answer: `${refusal}no` },
+    { name: 'a part of the body sent', sent: `${head}\r\nGET /`, answer: `${refusal}no` },
+    { name: 'the response is not complete', sent: `${head}\r\n`, answer: `${refusal}n` },
+    {
+      name: 'the server switches without the body',
+      sent: `${head}Upgrade: x\r\nConnection: upgrade\r\n\r\n`,
+      answer: switching,
+    },
+  ];
+  for (const { name, sent, answer } of cases) {
+    let said = false;
+    let more = (): void => {};
+    await using s = await scene((socket, received) => {
+      if (!said && received === sent) socket.write(answer);
+      said ||= received === sent;
+      more = () => void socket.end('o');
+    });
+    s.client.send(sent);
+    await s.client.until((text) => text === answer);
+    s.client.send('GET /no HTTP/1.1\r\nHost: a\r\n\r\n');
+    await sleep(50);
+    more();
+    await s.client.ended();
+    assert.equal(s.reached(), sent, name);
+    assert.ok(s.client.received.startsWith(answer), name);
+  }
+});
+
+test('a final response to Expect: 100-continue after the body, or after 100, lets the connection go on', async () => {
+  const head = 'POST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n';
+  await using s = await scene((socket, received) => {
+    if (received === `${head}hello` || received.endsWith(`${head}he`) || received.endsWith('\r\n\r\n'))
+      socket.write(OK);
+    else if (received.endsWith(`${head}h`)) socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+  });
+  s.client.send(`${head}hello`);
+  await s.client.until((text) => text === OK);
+  s.client.send(`${head}h`);
+  await s.client.until(/100 Continue\r\n\r\n$/);
+  s.client.send('e');
+  await s.client.until((text) => count(text, OK) === 2);
+  s.client.send(`llo${get('/ok')}`);
+  await s.client.until((text) => count(text, OK) === 3);
+});
+
 test('Expect: 100-continue passes for an allowed request and ends a denied one', async () => {
   await using s = await scene((socket, received) => {
     if (received.endsWith('\r\n\r\n')) socket.write('HTTP/1.1 100 Continue\r\n\r\n');

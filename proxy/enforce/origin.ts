@@ -26,7 +26,7 @@ export interface SocketSource {
   identify(fd: number, peer: Buffer): Origin | undefined;
   /** Looks `origin` up again, in place. False: the connection is no longer known. */
   refresh(origin: Origin): boolean;
-  /** Called when events have arrived: what follows is decided under the policy of this moment. */
+  /** Called before connections are dealt with in a turn of the loop: what follows is decided under the policy of this moment. */
   beginTurn(): void;
   /** The policy revision in force when the turn began. */
   revision(): number;

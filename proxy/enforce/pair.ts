@@ -99,7 +99,7 @@ export interface Pair {
   epoch: number;
   /** Everything so far went through as it came: sequence numbers of both legs align. */
   verbatim: boolean;
-  /** Tick of the last byte; of the first byte of an incomplete head; of the connect: 0: none. */
+  /** Tick of the last byte; of accept, or the first byte of an incomplete head; of the connect: 0: none. */
   activeTick: number;
   headTick: number;
   connectTick: number;

@@ -113,6 +113,7 @@ function onAllowed(engine: Engine, pair: Pair): number {
     last: head.last,
   });
   exchange.requestBytes = head.end - head.start;
+  exchange.expecting = head.expectContinue && head.bodyLength !== 0;
   pair.requestAfter = head.last ? REQUEST.ignored : REQUEST.head;
   if (head.upgrade === UPGRADE.strip) {
     engine.counters.add(COUNT['upgrades|stripped']);
@@ -201,7 +202,6 @@ function refuse(engine: Engine, pair: Pair, { at, end, reason, complete = false 
 
 /** Refuses a head that does not come to its end in time. */
 export function refuseLate(engine: Engine, pair: Pair): void {
-  engine.counters.add(COUNT['limit|head timeout']);
   engine.from = 0;
   refuse(engine, pair, { at: 0, end: 0, reason: 'head not complete in time' });
 }

@@ -54,7 +54,7 @@ function onUnasked(engine: Engine, pair: Pair, at: number, end: number): number 
 
 /** May the client have sent bytes, or be sending some, that nobody will read? */
 function isSending(pair: Pair): boolean {
-  return pair.request === REQUEST.body || pair.down.readable || pair.down.input !== undefined;
+  return pair.requestBody.ends !== ENDS.none || pair.down.readable || pair.down.input !== undefined;
 }
 
 interface At {
@@ -86,6 +86,7 @@ function onHead(engine: Engine, pair: Pair, { first, at, end }: At): number {
   }
   first.responseBytes += head.end - head.start;
   if (head.status < 200 && head.status !== 101) {
+    if (head.status === 100) first.expecting = false;
     if (++pair.interim <= maxInterim) return head.end;
     engine.counters.add(COUNT['limit|interim responses']);
     return fail(engine, pair, { at, end, reason: 'too many interim responses' });
@@ -116,12 +117,16 @@ function onFinal(engine: Engine, pair: Pair, first: Exchange): void {
   engine.recorder.answered(first, head.status, latencyMs);
   pair.answered = true;
   pair.interim = 0;
-  pair.lastResponse = head.last || first.last;
+  // Without a 100 the server may take what comes next for the body or for a new request (RFC 9110 section 10.1.1): what the
+  // client sends from here on goes nowhere.
+  const bodyless = first.expecting && pair.newest === first && pair.request === REQUEST.body;
+  if (bodyless) pair.request = REQUEST.ignored;
+  pair.lastResponse = head.last || first.last || bodyless;
   if (head.status === 101) {
     onSwitch(engine, pair, first);
     return;
   }
-  if (first.method === METHOD.connect && head.status < 300) {
+  if (first.method === METHOD.connect && head.status < 300 && !bodyless) {
     openTunnel(engine, pair, first);
     return;
   }
@@ -137,7 +142,11 @@ function onFinal(engine: Engine, pair: Pair, first: Exchange): void {
 
 /** 101: a tunnel if the request asked for what the server switches to. Else nothing of the client's passes any more. */
 function onSwitch(engine: Engine, pair: Pair, first: Exchange): void {
-  if (first.upgrade !== '' && answersUpgrade(first.upgrade, engine.response.header('upgrade'))) {
+  if (
+    pair.request !== REQUEST.ignored &&
+    first.upgrade !== '' &&
+    answersUpgrade(first.upgrade, engine.response.header('upgrade'))
+  ) {
     openTunnel(engine, pair, first);
     return;
   }

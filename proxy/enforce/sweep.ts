@@ -27,10 +27,17 @@ export function sweep(engine: Engine): void {
     } else if (!pair.connected && pair.up.fd >= 0 && engine.tick - pair.connectTick > connect) {
       engine.counters.add(COUNT['limit|connect timeout']);
       failUpstream(engine, pair, 'connection refused or timed out');
-    } else if (pair.headTick !== 0 && engine.tick - pair.headTick > head) refuseLate(engine, pair);
+    } else if (pair.headTick !== 0 && engine.tick - pair.headTick > head) onLateHead(engine, pair);
     else if (quietFor > idle) onIdle(engine, pair);
     else if (engine.draining && isQuiet(pair)) destroy(engine, pair, { reset: false });
   }
+}
+
+function onLateHead(engine: Engine, pair: Pair): void {
+  engine.counters.add(COUNT['limit|head timeout']);
+  // A client that has asked for nothing might take an answer for one to its next request.
+  if (pair.down.input === undefined) destroy(engine, pair, { reset: false });
+  else refuseLate(engine, pair);
 }
 
 function onIdle(engine: Engine, pair: Pair): void {

@@ -1,6 +1,7 @@
 // Records from the bytes of a request to the message for the agent and the spans.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { address, formatAddress } from '#common/ip.ts';
@@ -142,10 +143,10 @@ test('metrics are what Prometheus reads', async () => {
   });
   const text = await registry.metrics();
   for (const line of [
-    'cilium_policy_l7_total{rule="received",proxy_type="http"} 2',
-    'cilium_policy_l7_total{rule="forwarded",proxy_type="http"} 1',
-    'cilium_policy_l7_total{rule="denied",proxy_type="http"} 1',
-    'cilium_policy_l7_total{rule="parse_errors",proxy_type="http"} 0',
+    'cilium_policy_l7_total{rule="received",proxy_type="envoy"} 2',
+    'cilium_policy_l7_total{rule="forwarded",proxy_type="envoy"} 1',
+    'cilium_policy_l7_total{rule="denied",proxy_type="envoy"} 1',
+    'cilium_policy_l7_total{rule="parse_errors",proxy_type="envoy"} 0',
     'cilium_proxy_upstream_reply_seconds_bucket{le="+Inf",error="",protocol_l7="http",scope="upstreamTime"} 1',
     'weir_proxy_records_total{outcome="unsent"} 3',
     'weir_proxy_limits_total{limit="head_size"} 0',
@@ -158,4 +159,25 @@ test('metrics are what Prometheus reads', async () => {
   const again = await registry.metrics();
   const stable = (metrics: string): string => metrics.replace(/^process_.*$/gm, '');
   assert.equal(stable(again), stable(text)); // reading does not count twice
+});
+
+test('metrics are clean for promtool', async (t) => {
+  await using s = await proxied(['GET /ok HTTP/1.1\r\nHost: a\r\n\r\n']);
+  const pipeline = {
+    record: () => {},
+    stats: () => [{ backend: 'zipkin', exported: 1, dropped: { queue: 2 } }],
+    close: async () => {},
+  };
+  const registry = createMetrics({
+    counters: s.proxy.thread.counters,
+    unsent: () => 0,
+    spans: pipeline as unknown as SpanPipeline,
+    ready: () => true,
+  });
+  const text = await registry.metrics();
+  assert.match(text, /^weir_proxy_spans_exported_total/m);
+  const lint = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+  if (lint.error) return t.skip(`promtool cannot be run: ${lint.error.message}`);
+  assert.equal(`${lint.stdout}${lint.stderr}`, '');
+  assert.equal(lint.status, 0);
 });

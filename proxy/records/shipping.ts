@@ -7,14 +7,16 @@ import type { ControlClient } from '../control/client.ts';
 import type { Workloads } from '../control/messages.ts';
 import type { CounterReader } from '../counters.ts';
 import type { DataThread } from '../data-thread-handle.ts';
+import type { Report } from '../orders.ts';
 import { type AccessRecord, decodeRecord } from './decode.ts';
+import { createPolicyNames } from './policies.ts';
 import { RECORD_VERDICT } from './reasons.ts';
 
 export interface Shipping {
   /** The data thread has written records. */
   ring(): void;
-  /** Names a list of policies. */
-  learnPolicies(number: number, names: readonly string[]): void;
+  /** Names a list of policies, or forgets some once no record names them. */
+  learnPolicies(report: Extract<Report, { kind: 'policies' | 'policies retired' }>): void;
   /** Takes everything that is there, now. */
   flush(): void;
   close(): void;
@@ -36,7 +38,7 @@ const MAX_BATCH = 512;
 
 /** Begins to listen for the data thread's bell. */
 export function startShipping({ thread, control, workloads, spans }: ShippingOptions): Shipping {
-  const policies: (readonly string[])[] = [[]];
+  const policies = createPolicyNames(thread.slab);
   let timer: NodeJS.Timeout | undefined;
   let unsent = 0;
   let reported = 0; // records that were dropped and that the agent knows of
@@ -51,7 +53,7 @@ export function startShipping({ thread, control, workloads, spans }: ShippingOpt
   };
   const take = (): void => {
     for (let slot = thread.slab.take(); slot >= 0; slot = thread.slab.take()) {
-      const record = decodeRecord(thread.slab, slot, (number) => policies[number] ?? []);
+      const record = decodeRecord(thread.slab, slot, policies.of);
       thread.slab.put(slot);
       const span = record.sampled && spans !== undefined ? recordSpans(record, workloads, spans) : undefined;
       if (record.recorded) batch.push(toMessage(record, span));
@@ -70,8 +72,9 @@ export function startShipping({ thread, control, workloads, spans }: ShippingOpt
     ring() {
       timer ??= setTimeout(onTimer, GATHER_MS);
     },
-    learnPolicies(number, names) {
-      policies[number] = names;
+    learnPolicies(report) {
+      if (report.kind === 'policies') policies.learn(report.number, report.names);
+      else policies.retire(report.numbers);
     },
     flush: take,
     close() {

@@ -2,21 +2,35 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createRequestHead, SCAN, scanRequest } from '../http1/request.ts';
 import { createRuleBook } from './book.ts';
-import { createPolicyLists, type PeerOrder, type RulesetOrder } from './ruleset.ts';
+import { createPolicyLists } from './lists.ts';
+import type { PeerOrder, RulesetOrder } from './ruleset.ts';
 import { createJudgement, judge, VERDICT } from './verdict.ts';
 
 const NOBODY: PeerOrder = { anyPeer: false, identities: [], wildcard: false, http: [], policies: [] };
 const rule = (path: string, policy = 'ns/p') => ({ method: '', path, host: '', headers: [], policy });
 
 function bookOf(...rulesets: RulesetOrder[]) {
+  return limitedBookOf(64 << 20, ...rulesets);
+}
+
+function limitedBookOf(maxBytes: number, ...rulesets: RulesetOrder[]) {
   const lists: (readonly string[])[] = [[]];
   const problems: string[] = [];
   const announce = (number: number, names: readonly string[]): void => {
     lists[number] = names;
   };
-  const book = createRuleBook(createPolicyLists(announce), (problem) => problems.push(problem));
+  const retire = (numbers: readonly number[]): void => {
+    for (const number of numbers) delete lists[number];
+  };
+  let noRoom = 0;
+  const book = createRuleBook({
+    lists: createPolicyLists({ announce, retire }),
+    maxBytes,
+    onProblem: (problem) => problems.push(problem),
+    onNoRoom: () => void noRoom++,
+  });
   book.apply({ version: 1, full: true, rulesets, removed: [] });
-  return { book, lists, problems };
+  return { book, lists, problems, noRoom: () => noRoom };
 }
 
 function headOf(requestLine: string) {
@@ -111,9 +125,110 @@ describe('createRuleBook', () => {
     assert.match(problems[0] ?? '', /^Cannot compile rules of ruleset 1: /);
   });
 
-  test('hands out the same rules for the same peer', () => {
-    const { book } = bookOf(open);
-    assert.equal(book.rulesFor(1, 5), book.rulesFor(1, 5));
+  const http = [rule('/a[0-9]+'), rule('/b[0-9]+')];
+  const full = (...rulesets: RulesetOrder[]) => ({ version: 2, full: true, rulesets, removed: [] });
+
+  test('hands out the same rules to peers whom the same orders name', () => {
+    const { book } = bookOf({
+      id: 1,
+      peers: [
+        { ...NOBODY, identities: [5, 6], http },
+        { ...NOBODY, identities: [6], http: [rule('/c')] },
+        { ...NOBODY, anyPeer: true, http: [rule('/d')] },
+      ],
+    });
+    assert.equal(book.rulesFor(1, 7), book.rulesFor(1, 8));
     assert.notEqual(book.rulesFor(1, 5), book.rulesFor(1, 6));
+    const allowed = (identity: number) =>
+      ['/a1', '/c', '/d'].filter(
+        (path) => (book.rulesFor(1, identity).matcher?.match(headOf(`GET ${path}`)) ?? -1) >= 0,
+      );
+    assert.deepEqual([5, 6, 7].map(allowed), [['/a1', '/d'], ['/a1', '/c', '/d'], ['/d']]);
+  });
+
+  test('compiles equal rules once, whatever ruleset, peer, policy or update they are in', () => {
+    const one = { id: 1, peers: [{ ...NOBODY, identities: [5], http }] };
+    const two = { id: 2, peers: [{ ...NOBODY, anyPeer: true, http: http.map((r) => ({ ...r, policy: 'ns/other' })) }] };
+    const { book, lists } = bookOf(one, two);
+    const { matcher } = book.rulesFor(1, 5);
+    const { bytes } = book;
+    assert.ok(matcher !== undefined && bytes > 0);
+    assert.equal(book.rulesFor(2, 9).matcher, matcher);
+    assert.deepEqual(lists[book.rulesFor(2, 9).rulePolicies[1] ?? 0], ['ns/other']);
+    book.apply(full(one, { id: 3, peers: [{ ...NOBODY, anyPeer: true, http: [...http, rule('/c')] }] }));
+    assert.equal(book.rulesFor(1, 5).matcher, matcher);
+    assert.notEqual(book.rulesFor(3, 5).matcher, matcher);
+    assert.equal(book.bytes, bytes + (book.rulesFor(3, 5).matcher?.maxBytes ?? 0));
+    book.apply(full());
+    assert.equal(book.bytes, 0);
+  });
+
+  test('takes values of headers and their absence for different rules', () => {
+    const asking = (value: string | undefined) => [{ ...rule('/a'), headers: [{ name: 'x', value }] }];
+    const { book } = bookOf(
+      { id: 1, peers: [{ ...NOBODY, anyPeer: true, http: asking(undefined) }] },
+      { id: 2, peers: [{ ...NOBODY, anyPeer: true, http: asking('null') }] },
+    );
+    assert.notEqual(book.rulesFor(1, 5).matcher, book.rulesFor(2, 5).matcher);
+  });
+
+  test('keeps the rules in force while a change is compiled, a little at a time', () => {
+    const many = Array.from({ length: 1000 }, (_, i) => rule(`/v${i}/[0-9]+(/x.*)?`));
+    const { book } = bookOf(open);
+    book.begin({ ...full({ id: 2, peers: [{ ...NOBODY, anyPeer: true, http: many }] }), version: 7 });
+    book.begin({ version: 8, full: false, rulesets: [{ ...open, id: 3 }], removed: [] });
+    book.begin({ version: 9, full: false, rulesets: [{ ...open, id: 4 }], removed: [3] });
+    assert.equal(book.rulesFor(1, 5).wildcard, true);
+    const { epoch } = book;
+    let slices = 0;
+    let longestMs = 0;
+    let versions: readonly number[] = [];
+    for (; book.busy && versions.length === 0; slices++) {
+      assert.equal(book.epoch, epoch);
+      assert.equal(book.rulesFor(1, 5).wildcard, true);
+      const startMs = performance.now();
+      versions = book.work(startMs + 1);
+      longestMs = Math.max(longestMs, performance.now() - startMs);
+    }
+    assert.deepEqual(versions.slice(0, 1), [7]);
+    assert.ok(slices > 10, `${slices} slices, the longest ${longestMs} ms`);
+    if (book.busy) versions = [...versions, ...book.work(Number.POSITIVE_INFINITY)];
+    assert.deepEqual(versions, [7, 8, 9], 'what waited came into force at once');
+    assert.equal(book.rulesFor(2, 5).matcher?.match(headOf('GET /v77/3')), 77);
+    assert.deepEqual(
+      [1, 3, 4].map((id) => book.rulesFor(id, 5).wildcard),
+      [false, false, true],
+    );
+  });
+
+  test('lets rules that it has no room for allow nothing, says so, and keeps the others', () => {
+    const { book, problems, noRoom } = limitedBookOf(
+      300_000,
+      { id: 1, peers: [{ ...NOBODY, anyPeer: true, http }] },
+      { id: 2, peers: [{ ...NOBODY, anyPeer: true, http: Array.from({ length: 1000 }, (_, i) => rule(`/${i}.*`)) }] },
+      { ...open, id: 3 },
+    );
+    assert.equal(book.rulesFor(1, 5).matcher?.match(headOf('GET /b1')), 1);
+    assert.equal(book.rulesFor(2, 5).matcher, undefined);
+    assert.equal(book.rulesFor(3, 5).wildcard, true);
+    assert.ok(book.bytes <= 300_000);
+    assert.equal(noRoom(), 1);
+    assert.match(
+      problems[0] ?? '',
+      /^Cannot compile rules of ruleset 2: they take \d+ bytes, and \d+ of 300000 are left$/,
+    );
+  });
+
+  test('forgets lists of policies that no rule names any more, and never uses a number twice', () => {
+    const { book, lists } = bookOf(open);
+    const peers = (i: number) => [{ ...NOBODY, anyPeer: true, http: [rule('/a', `ns/p${i}`), rule('/b', 'ns/kept')] }];
+    const numbers = new Set<number>();
+    for (let i = 0; i < 100; i++) {
+      book.apply(full({ id: 1, peers: peers(i) }));
+      numbers.add(book.rulesFor(1, 5).rulePolicies[0] ?? 0);
+    }
+    assert.equal(numbers.size, 100);
+    const known = Object.values(lists).filter((names) => names.length > 0);
+    assert.deepEqual(known.flat().sort(), ['ns/kept', 'ns/kept', 'ns/p99', 'ns/p99']);
   });
 });

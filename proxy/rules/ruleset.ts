@@ -1,7 +1,11 @@
-// Rulesets as the agent sends them, and what they mean for one peer.
+// Rulesets as the agent sends them, and what they mean for their peers.
 
-import { compileHttpRules, type HttpMatcher } from '#mesh-config/match/http.ts';
+import { createHash } from 'node:crypto';
+import type { HttpMatcher } from '#mesh-config/match/http.ts';
+import type { Steps } from '#mesh-config/match/steps.ts';
 import type { HttpRule } from '#mesh-config/model.ts';
+import type { CompiledRules } from './compile.ts';
+import type { PolicyLists } from './lists.ts';
 
 /** One rule with the policy it comes from. */
 export type RuleOrder = HttpRule & { readonly policy: string };
@@ -42,63 +46,104 @@ export interface PeerRules {
   readonly allPolicies: number;
 }
 
-/** Lists of policy names by number, so that a record carries a number. 0 is the empty list. */
-export interface PolicyLists {
-  numberOf(names: readonly string[]): number;
+/** A ruleset ready to judge by. Peers to whom the same rules apply share them. */
+export interface PreparedRuleset {
+  readonly byIdentity: ReadonlyMap<number, PeerRules>;
+  /** Of every other peer. */
+  readonly others: PeerRules;
+  /** What its matchers were made from. */
+  readonly contents: readonly CompiledRules[];
+  /** Numbers of all lists of policies that its rules name. */
+  readonly policies: readonly number[];
 }
 
-/** Numbers policy lists from 1; each new one is announced once. At most 2^32 - 1 lists. */
-export function createPolicyLists(announce: (number: number, names: readonly string[]) => void): PolicyLists {
-  const numbers = new Map<string, number>([['', 0]]);
-  return {
-    numberOf(names) {
-      const sorted = [...new Set(names)].filter((name) => name !== '').sort();
-      const key = sorted.join('\n');
-      const known = numbers.get(key);
-      if (known !== undefined) return known;
-      const number = numbers.size;
-      numbers.set(key, number);
-      announce(number, sorted);
-      return number;
-    },
-  };
+/** An unknown ruleset: everything is denied. */
+export const NO_RULES: PeerRules = {
+  wildcard: false,
+  wildcardPolicies: 0,
+  matcher: undefined,
+  rulePolicies: [],
+  allPolicies: 0,
+};
+
+export interface Preparing {
+  readonly lists: PolicyLists;
+  /** Compiles rules, or finds those with the same key compiled. undefined: there is no room, nothing is allowed. */
+  compile(key: string, rules: readonly RuleOrder[]): Steps<CompiledRules | undefined>;
 }
 
-/**
- * What `ruleset` says to peer `identity`; undefined (unknown ruleset): nothing, so everything is denied. `onProblem` gets
- * rules that cannot be compiled: they allow nothing, the others still hold.
- */
-export function compilePeerRules(
-  ruleset: RulesetOrder | undefined,
-  identity: number,
-  { lists, onProblem }: { readonly lists: PolicyLists; readonly onProblem: (problem: string) => void },
-): PeerRules {
-  const held = (ruleset?.peers ?? []).filter((peer) => peer.anyPeer || peer.identities.includes(identity));
-  const wildcards = held.filter((peer) => peer.wildcard);
-  const rules = held.flatMap((peer) => peer.http);
-  let matcher: HttpMatcher | undefined;
-  let compiled: readonly RuleOrder[] = rules;
-  try {
-    if (rules.length > 0) matcher = compileHttpRules(rules);
-  } catch (cause) {
-    onProblem(`Cannot compile rules of ruleset ${ruleset?.id}: ${(cause as Error).message}`);
-    compiled = rules.filter(isSound);
-    matcher = compiled.length > 0 ? compileHttpRules(compiled) : undefined;
+/** Works out what `ruleset` says to each of its peers. */
+export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): Steps<PreparedRuleset> {
+  const { peers } = ruleset;
+  const keys: string[] = [];
+  for (const peer of peers) keys.push(yield* keyOf(peer.http));
+  const always = [...peers.keys()].filter((i) => peers[i]?.anyPeer);
+  const named = new Map<number, Set<number>>();
+  for (const [i, { identities }] of peers.entries()) {
+    for (const identity of identities) {
+      const known = named.get(identity);
+      if (known === undefined) named.set(identity, new Set([...always, i]));
+      else known.add(i);
+    }
+    yield;
   }
+  const contents = new Set<CompiledRules>();
+  const prepared = new Map<string, PeerRules>();
+  const prepare = function* (held: readonly number[]): Steps<PeerRules> {
+    const place = held.join();
+    const known = prepared.get(place);
+    if (known !== undefined) return known;
+    const orders = held.map((i) => peers[i] as PeerOrder);
+    const key = held.map((i) => keys[i]).join('');
+    const rules = yield* preparePeer(orders, key, { ...preparing, contents });
+    prepared.set(place, rules);
+    return rules;
+  };
+  const others = yield* prepare(always);
+  const byIdentity = new Map<number, PeerRules>();
+  for (const [identity, held] of named) {
+    byIdentity.set(identity, yield* prepare([...held].sort((a, b) => a - b)));
+    yield;
+  }
+  const policies = new Set<number>();
+  for (const { wildcardPolicies, allPolicies, rulePolicies } of prepared.values()) {
+    policies.add(wildcardPolicies).add(allPolicies);
+    for (const number of rulePolicies) policies.add(number);
+  }
+  return { byIdentity, others, contents: [...contents], policies: [...policies] };
+}
+
+function* preparePeer(
+  orders: readonly PeerOrder[],
+  key: string,
+  { lists, compile, contents }: Preparing & { readonly contents: Set<CompiledRules> },
+): Steps<PeerRules> {
+  const wildcards = orders.filter((peer) => peer.wildcard);
+  const rules = orders.flatMap((peer) => peer.http);
+  const numbers = new Map<string, number>();
+  for (const { policy } of rules) if (!numbers.has(policy)) numbers.set(policy, lists.numberOf([policy]));
+  // Where everything passes, no rule is asked.
+  const asked = wildcards.length === 0 && rules.length > 0;
+  const compiled = asked ? yield* compile(key, rules) : undefined;
+  if (compiled !== undefined) contents.add(compiled);
   return {
     wildcard: wildcards.length > 0,
     wildcardPolicies: lists.numberOf(wildcards.flatMap((peer) => peer.policies)),
-    matcher,
-    rulePolicies: compiled.map((rule) => lists.numberOf([rule.policy])),
-    allPolicies: lists.numberOf([...held.flatMap((peer) => peer.policies), ...rules.map((rule) => rule.policy)]),
+    matcher: compiled?.matcher,
+    rulePolicies: (compiled?.places ?? []).map((place) => numbers.get(rules[place]?.policy ?? '') ?? 0),
+    allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...numbers.keys()]),
   };
 }
 
-function isSound(rule: RuleOrder): boolean {
-  try {
-    compileHttpRules([rule]);
-    return true;
-  } catch {
-    return false;
+const RULES_PER_STEP = 64;
+
+/** Equal for rules that match alike, whatever policies they come from; '' for no rules. */
+function* keyOf(rules: readonly HttpRule[]): Steps<string> {
+  if (rules.length === 0) return '';
+  const hash = createHash('sha256');
+  for (const [i, { method, path, host, headers }] of rules.entries()) {
+    hash.update(JSON.stringify([method, path, host, headers.map(({ name, value }) => [name, value])]));
+    if (i % RULES_PER_STEP === 0) yield;
   }
+  return hash.digest('base64');
 }

@@ -139,8 +139,8 @@ export interface Client extends Disposable {
 }
 
 /** Connects to 127.0.0.1:`port`. Text is latin1. */
-export async function startClient(port: number): Promise<Client> {
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+export async function startClient(port: number, localAddress = '127.0.0.1'): Promise<Client> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true, noDelay: true });
   let received = '';
   let end: Client['end'] = 'none';
   socket.on('data', (data) => {
