@@ -9,8 +9,11 @@ import type { Conntrack } from './sync/conntrack.ts';
 const LOSSES_MS = 1_000;
 const CONNTRACK_MS = 30_000;
 const LATE_MS = 1_000;
-/** A worker that has not taken up an update for so long goes on with rules that are void: it is replaced. */
-const MAX_LATE_ROUNDS = 5;
+/**
+ * A worker that has not taken up an update for so long, attached or not, goes on with rules that are void: it is replaced.
+ * Thousands of new expressions take seconds to compile.
+ */
+const MAX_LATE_ROUNDS = 15;
 
 /** Tells `onLost` of flow events that the kernel could not hand over. Returns how to stop. */
 export function watchLosses(datapath: Pick<Datapath, 'losses'>, onLost: (count: number) => void): () => void {
@@ -41,14 +44,14 @@ export function watchConntrack(conntrack: Conntrack, metrics: Pick<AgentMetrics,
   return () => clearInterval(timer);
 }
 
-/** Calls `replace` for workers that do not acknowledge what they were told. Returns how to stop. */
+/** Calls `replace` for workers that do not acknowledge what they were told, or do not attach. Returns how to stop. */
 export function watchLateWorkers(
   control: Pick<ProxyControl, 'workers'>,
   replace: (worker: { readonly slot: number; readonly pid: number }) => void,
 ): () => void {
   const rounds = new Map<number, number>(); // by pid
   const timer = setInterval(() => {
-    const late = control.workers().filter((worker) => worker.late);
+    const late = control.workers('running').filter((worker) => worker.late);
     for (const pid of rounds.keys()) if (!late.some((worker) => worker.pid === pid)) rounds.delete(pid);
     for (const worker of late) {
       const count = (rounds.get(worker.pid) ?? 0) + 1;

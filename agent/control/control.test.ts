@@ -1,3 +1,5 @@
+// Over 300 lines: every case needs the stand-in worker on a real stream that stands at the beginning.
+
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +9,7 @@ import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import { loadService } from '#api/load.ts';
 import { identity, rulesetId } from '#common/ids.ts';
 import { endpointOf } from '../compute/scene.fixture.ts';
+import { type ProcessId, processId } from '../node/process.ts';
 import { createTables, type RulesetRow, type Tables } from '../tables.ts';
 import { createProxyControl, type ProxyControl } from './control.ts';
 
@@ -149,7 +152,7 @@ describe('createProxyControl', () => {
     assert.equal(statSync(path).mode & 0o777, 0o600);
     assert.equal(statSync(path).uid, 65534);
     const worker = attach();
-    await until('attached', () => control.workers().length === 1);
+    await until('attached', () => control.workers('running').length === 1);
     assert.equal(worker.updates.length, 0, 'a new agent knows nothing yet: the worker keeps what it has');
     assert.deepEqual(await control.publish('new'), []);
     await control.publish('changed');
@@ -204,16 +207,29 @@ describe('createProxyControl', () => {
     const control = await start(tables, { ackTimeoutMs: 100 });
     const [good, bad] = [attach(), attach({ slot: 1, pid: 43, build: 'b', version: 0 })];
     bad.acks = false;
-    await until('attached', () => control.workers().length === 2);
+    await until('attached', () => control.workers('running').length === 2);
     set(tables, ruleset(1, 'GET'));
     assert.deepEqual(await control.publish('new'), [1]);
     assert.deepEqual(
-      control.workers().map((w) => w.late),
+      control.workers('running').map((w) => w.late),
       [false, true],
     );
     bad.send({ ack: { version: 1 } });
-    await until('acknowledged', () => control.workers().every((w) => !w.late));
+    await until('acknowledged', () => control.workers('running').every((w) => !w.late));
     assert.equal(good.updates.length, 1);
+  });
+
+  it('names one as late that attaches later and does not acknowledge what it has missed', async () => {
+    const tables = createTables();
+    set(tables, ruleset(1, 'GET'));
+    const control = await start(tables, { ackTimeoutMs: 100 });
+    await control.publish('new');
+    const worker = attach();
+    worker.acks = false;
+    await until('late', () => control.workers('running').some(({ late }) => late));
+    assert.deepEqual(control.workers(), []);
+    worker.send({ ack: { version: 1 } });
+    await until('in step', () => control.workers().some(({ late }) => !late));
   });
 
   it('cuts off a worker that acknowledges nothing, and gives it everything when it comes back', async () => {
@@ -221,13 +237,13 @@ describe('createProxyControl', () => {
     const control = await start(tables, { ackTimeoutMs: 1 });
     const bad = attach();
     bad.acks = false;
-    await until('attached', () => control.workers().length === 1);
+    await until('attached', () => control.workers('running').length === 1);
     for (let n = 0; n < 40; n++) {
       set(tables, ruleset(1, `M${n}`));
       await control.publish('changed');
     }
     assert.match(await bad.ended, /Cannot update worker 0: 32 updates are not acknowledged/);
-    await until('gone', () => control.workers().length === 0);
+    await until('gone', () => control.workers('running').length === 0);
     const again = attach();
     await until('full update', () => again.updates.length === 1);
     assert.equal(again.updates[0]?.full, true);
@@ -241,25 +257,109 @@ describe('createProxyControl', () => {
     worker.send({ records: { records: [{ timeUnixNs: '1900000000123456789', method: 'GET' }], dropped: 3 } });
     await until('records', () => records.length === 1);
     assert.deepEqual(records, [['1900000000123456789', { slot: 0, dropped: 3 }]]);
-    assert.equal(control.workers()[0]?.recordsDropped, 3);
+    assert.equal(control.workers('running')[0]?.recordsDropped, 3);
     assert.equal(control.drain(0, 1234), true);
     assert.equal(control.drain(5, 1), false);
     await until('drain', () => worker.drains.length === 1);
     worker.close();
-    await until('gone', () => control.workers().length === 0);
+    await until('gone', () => control.workers('running').length === 0);
     set(tables, ruleset(1, 'GET'));
     assert.deepEqual(await control.publish('new'), []);
+  });
+
+  describe('of a worker that runs and is not attached', () => {
+    const own = processId(process.pid) as ProcessId;
+    const before = { pid: own.pid, startTicks: own.startTicks - 1 }; // started before this agent: it may have rules
+    const absent = async (
+      more: Partial<Parameters<typeof createProxyControl>[0]> = {},
+      running: { slot: number; process: ProcessId }[] = [{ slot: 0, process: before }],
+    ): Promise<{ tables: Tables; control: ProxyControl; running: { slot: number; process: ProcessId }[] }> => {
+      const tables = createTables();
+      const control = await start(tables, { ackTimeoutMs: 200, supervised: () => running, ...more });
+      return { tables, control, running };
+    };
+
+    it('waits until the time is over and names it as late, and a narrowed policy is not in force on it', async () => {
+      const { tables, control } = await absent();
+      set(tables, ruleset(1, 'GET'));
+      const begun = performance.now();
+      assert.deepEqual(await control.publish('new'), [0]);
+      assert.ok(performance.now() - begun >= 190, 'it was waited for');
+      assert.deepEqual(control.workers(), [], 'it is not shown as attached');
+      assert.deepEqual(
+        control.workers('running').map(({ slot, pid, late }) => [slot, pid, late]),
+        [[0, own.pid, true]],
+      );
+      set(tables, ruleset(1, 'POST'));
+      const again = performance.now();
+      assert.deepEqual(await control.publish('changed'), [0]);
+      assert.ok(performance.now() - again < 100, 'it is waited for once');
+    });
+
+    it('waits also where nothing is wanted any more', async () => {
+      const { control } = await absent();
+      assert.deepEqual(await control.publish('new'), [0]);
+      assert.deepEqual(await control.publish('changed'), []);
+    });
+
+    it('is content with one that attaches and acknowledges meanwhile, and shows it from then on', async () => {
+      const { tables, control } = await absent({ ackTimeoutMs: 5_000 });
+      set(tables, ruleset(1, 'GET'));
+      const published = control.publish('new');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const worker = attach({ slot: 0, pid: own.pid, build: 'b', version: 7 });
+      worker.acks = false;
+      await until('full update', () => worker.updates.length === 1);
+      assert.deepEqual(control.workers(), [], 'it has not taken up anything yet');
+      worker.send({ ack: { version: 1 } });
+      assert.deepEqual(await published, []);
+      assert.deepEqual(
+        control.workers().map(({ slot, pid, late }) => [slot, pid, late]),
+        [[0, own.pid, false]],
+      );
+    });
+
+    it('names one that goes away instead of acknowledging', async () => {
+      const { tables, control } = await absent({ ackTimeoutMs: 500 });
+      const worker = attach({ slot: 0, pid: own.pid, build: 'b', version: 7 });
+      worker.acks = false;
+      await until('attached', () => control.workers('running').length === 1);
+      set(tables, ruleset(1, 'GET'));
+      const published = control.publish('new');
+      await until('full update', () => worker.updates.length === 1);
+      worker.close();
+      assert.deepEqual(await published, [0]);
+    });
+
+    it('does not wait for one that has ended, and gives one that starts time to', async () => {
+      const { tables, control, running } = await absent({ ackTimeoutMs: 5_000 });
+      set(tables, ruleset(1, 'GET'));
+      const published = control.publish('new');
+      running.length = 0;
+      assert.deepEqual(await published, []);
+      assert.deepEqual(control.workers('running'), []);
+
+      const young = { pid: own.pid, startTicks: own.startTicks + 1 }; // has no rules: it denies
+      const starting = await absent({ ackTimeoutMs: 20, path: `${path}2` }, [{ slot: 0, process: young }]);
+      set(starting.tables, ruleset(1, 'GET'));
+      assert.deepEqual(await starting.control.publish('new'), [0]);
+      assert.deepEqual(
+        starting.control.workers('running').map(({ late }) => late),
+        [false],
+        'not to be replaced yet',
+      );
+    });
   });
 
   it('lets the successor of a worker take its slot', async () => {
     const control = await start(createTables());
     const [old] = [attach()];
-    await until('attached', () => control.workers().length === 1);
+    await until('attached', () => control.workers('running').length === 1);
     attach({ slot: 0, pid: 99, build: 'c', version: 0 });
     await old.ended;
-    await until('successor', () => control.workers()[0]?.pid === 99);
+    await until('successor', () => control.workers('running')[0]?.pid === 99);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal(control.workers().length, 1, 'the end of the old one does not take the new one out');
+    assert.equal(control.workers('running').length, 1, 'the end of the old one does not take the new one out');
   });
 
   const BAD = [

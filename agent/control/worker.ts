@@ -11,7 +11,9 @@ export interface WorkerState {
   /** Version of the last update that was sent, and of the last one in force; 0: none. */
   readonly sent: number;
   readonly acknowledged: number;
-  /** It has not acknowledged an update in time, and still has not. */
+  /** It has acknowledged an update to this agent: what it had from an earlier one is void. */
+  readonly current: boolean;
+  /** It has not acknowledged an update in time or is not attached, and still so. */
   readonly late: boolean;
   /** Access records that the worker could not send. */
   readonly recordsDropped: number;
@@ -40,7 +42,7 @@ export function createWorker(
 ): Worker {
   const waiting = new Set<() => void>();
   const sentVersions: number[] = [];
-  let [acknowledged, sent, recordsDropped] = [0, 0, 0];
+  let [acknowledged, sent, recordsDropped] = [-1, 0, 0]; // version 0 is to be acknowledged too
   let late = false;
   let over = false;
   const wake = (): void => {
@@ -70,7 +72,8 @@ export function createWorker(
   };
   return {
     get state() {
-      return { ...hello, sent, acknowledged, late, recordsDropped };
+      const current = acknowledged >= 0;
+      return { ...hello, sent, acknowledged: Math.max(acknowledged, 0), current, late, recordsDropped };
     },
     send(update) {
       if (over) return;

@@ -120,7 +120,7 @@ function registerRequests(registry: Registry, requests: ReadonlyMap<string, Requ
   });
   const l7 = { name: 'cilium_policy_l7_total', help: 'Requests by what the proxy did with them.' };
   derived(registry, { ...l7, labelNames: ['rule', 'proxy_type'] }, (add) => {
-    const addRule = (rule: string, count: number): void => add({ rule, proxy_type: 'http' }, count);
+    const addRule = (rule: string, count: number): void => add({ rule, proxy_type: 'envoy' }, count);
     for (const rule of ['received', 'forwarded', 'denied', 'parse_errors']) addRule(rule, 0);
     for (const { verdict, count } of requests.values()) {
       addRule('received', count);

@@ -10,8 +10,8 @@ import type { NodeLayout } from '../layout.ts';
 import { cgroupProcesses, enterCgroup } from '../node/cgroup.ts';
 import { isAlive, type ProcessId, processId, signalProcess } from '../node/process.ts';
 import { proxyCgroup } from '../node/setup.ts';
-import { readState, writeState } from '../node/state-file.ts';
 import { createListener, listenerOf } from './listener.ts';
+import { type RememberedWorker, rememberedWorkers, rememberWorkers } from './remembered.ts';
 
 export interface WorkerHooks {
   /** Puts a listening socket into the steering map. */
@@ -48,11 +48,6 @@ interface Slot {
   retry: NodeJS.Timeout | undefined;
 }
 
-interface Remembered {
-  readonly slot: number;
-  readonly process: ProcessId;
-}
-
 /** Of a worker. */
 const LISTENER_FD = 3;
 const POLL_MS = 100; // how soon the end of an adopted worker is noticed
@@ -70,18 +65,14 @@ export function superviseWorkers(options: {
   readonly onChange?: (state: WorkerState, what: WorkerEvent, detail: string) => void;
 }): Workers {
   const { layout, hooks } = options;
-  const statePath = join(layout.stateDir, 'workers.json');
-  const remembered = readState<Remembered[]>(statePath) ?? [];
+  const remembered = rememberedWorkers(layout.stateDir);
   const slots: Slot[] = [];
   let released = false;
 
   const report = (slot: Slot, what: WorkerEvent, detail = ''): void => options.onChange?.(stateOf(slot), what, detail);
   const remember = (): void => {
-    const running = slots.filter((slot) => slot.process);
-    writeState(
-      statePath,
-      running.map(({ slot, process }) => ({ slot, process })),
-    );
+    const running = slots.flatMap(({ slot, process }) => (process ? [{ slot, process }] : []));
+    rememberWorkers(layout.stateDir, running);
   };
   const start = (slot: Slot): void => {
     slot.retry = undefined;
@@ -153,7 +144,7 @@ export function superviseWorkers(options: {
 }
 
 /** The slot with the worker that an earlier agent left on it, if that still runs, and with a copy of its listener. */
-function adoptSlot(slot: WorkerSlot, remembered: readonly Remembered[]): Slot {
+function adoptSlot(slot: WorkerSlot, remembered: readonly RememberedWorker[]): Slot {
   const found = remembered.find((worker) => worker.slot === slot)?.process;
   const process = found && isAlive(found) ? found : undefined;
   const listener = process && listenerOf(process.pid, LISTENER_FD);
@@ -161,7 +152,7 @@ function adoptSlot(slot: WorkerSlot, remembered: readonly Remembered[]): Slot {
 }
 
 /** An agent may have died between starting a worker and writing down which: nobody would ever end that one. */
-function killStrays(layout: NodeLayout, remembered: readonly Remembered[]): void {
+function killStrays(layout: NodeLayout, remembered: readonly RememberedWorker[]): void {
   const known = new Set(remembered.map(({ process }) => process.pid));
   for (const pid of cgroupProcesses(proxyCgroup(layout))) {
     const stray = known.has(pid) ? undefined : processId(pid);

@@ -1,5 +1,5 @@
 // An HTTP server for tests: on each port given, both families. Answers with what it saw, as JSON; "/big" answers with
-// BIG_BYTES of body, made only as fast as it is read.
+// BIG_BYTES of body, made only as fast as it is read. With --log, prints each path that it was asked for.
 
 import { createServer, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -7,8 +7,11 @@ import { Readable } from 'node:stream';
 const BIG_BYTES = 256 << 20;
 const CHUNK = Buffer.alloc(64 << 10, 'x');
 
-for (const port of process.argv.slice(2)) {
+const options = process.argv.slice(2);
+const logs = options.includes('--log');
+for (const port of options.filter((option) => option !== '--log')) {
   const server = createServer((request, response) => {
+    if (logs) console.log(request.url);
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;

@@ -64,6 +64,19 @@ describe('forged sources', { skip: needsRoot }, () => {
     const values = stdout.split('\n').filter((line) => line.includes(`reason="${reason}"`));
     return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   };
+  /** Link-layer address by address, as the victim and the node know their neighbours. */
+  const neighbors = (): Record<'victim' | 'node', Readonly<Record<string, string>>> => {
+    const show = ['ip', '-j', 'neigh', 'show'];
+    const netns = nodeLayout(mesh.node, '').netnsPath;
+    const byAddress = (text: string): Record<string, string> => {
+      const rows = JSON.parse(text) as readonly { readonly dst: string; readonly lladdr?: string }[];
+      return Object.fromEntries(rows.flatMap(({ dst, lladdr }) => (lladdr ? [[dst, lladdr]] : [])));
+    };
+    return {
+      victim: byAddress(inside('victim', show)),
+      node: byAddress(execFileSync('nsenter', [`--net=${netns}`, ...show], { encoding: 'utf8' })),
+    };
+  };
   const resolveGateway = async (name: string): Promise<void> => {
     for (const family of [4, 6] as const) {
       const host = await mesh.address('victim', family);
@@ -96,22 +109,35 @@ describe('forged sources', { skip: needsRoot }, () => {
     });
   }
 
-  test('ARP and neighbor advertisements for an address of another pod are dropped', async () => {
-    await resolveGateway('thief');
-    const [thief4, thief6] = [await honest('thief', 4), await honest('thief', 6)];
-    for (const { reason, frame } of [
-      { reason: 'Invalid ARP sender', frame: arpReply({ ...thief4, source: await mesh.address('client', 4) }) },
-      {
-        reason: 'Invalid neighbor discovery sender',
-        frame: neighborAdvertisement({ ...thief6, source: await mesh.address('client', 6), destination: 'fe80::1' }),
-      },
-    ]) {
-      const before = await drops(reason);
-      send('thief', frame);
-      const deadline = performance.now() + WAIT_MS;
-      while ((await drops(reason)) === before && performance.now() < deadline) await sleep(50);
-      const invalidIp = 'Invalid source ip'; // the source address of the IPv6 header is forged too
-      assert.ok((await drops(reason)) > before || (await drops(invalidIp)) > 0, reason);
-    }
-  });
+  for (const family of [4, 6] as const) {
+    const kind = family === 4 ? 'an ARP reply' : 'a neighbor advertisement';
+    test(`IPv${family}: ${kind} for an address of others is dropped, and changes no entry of node and victim`, async () => {
+      await resolveGateway('thief');
+      await resolveGateway('victim');
+      const [thief, victim] = [await honest('thief', family), await honest('victim', family)];
+      const client = await mesh.address('client', family);
+      const gateway = family === 4 ? '169.254.1.1' : 'fe80::1';
+      const everybody = family === 4 ? gateway : 'ff02::1';
+      const toVictim = { destination: victim.source, destinationMac: victim.sourceMac };
+      const message = family === 4 ? 'Invalid ARP sender' : 'Invalid neighbor discovery sender';
+      // An advertisement's IPv6 header has the forged address too, and is looked at first.
+      const address = family === 4 ? message : 'Invalid source ip';
+      const entries = neighbors();
+      assert.deepEqual(entries.victim[gateway], victim.destinationMac, 'the victim knows its next hop');
+      assert.deepEqual(entries.node[victim.source], victim.sourceMac, 'the node knows the victim');
+      for (const { name, reason, ends } of [
+        { name: 'client', reason: address, ends: { ...thief, source: client, destination: gateway } },
+        { name: 'victim', reason: address, ends: { ...thief, source: victim.source, destination: gateway } },
+        { name: 'next hop', reason: message, ends: { ...thief, source: gateway, destination: everybody } },
+        { name: 'next hop, MAC', reason: 'Invalid destination mac', ends: { ...thief, source: gateway, ...toVictim } },
+      ]) {
+        const before = await drops(reason);
+        send('thief', family === 4 ? arpReply(ends) : neighborAdvertisement(ends));
+        const deadline = performance.now() + WAIT_MS;
+        while ((await drops(reason)) === before && performance.now() < deadline) await sleep(50);
+        assert.equal(await drops(reason), before + 1, `${name}: counted as ${reason}`);
+      }
+      assert.deepEqual(neighbors(), entries);
+    });
+  }
 });
