@@ -31,8 +31,6 @@ import { createSync, type Sync } from './sync/sync.ts';
 import { createTables, type Tables } from './tables.ts';
 import { watchConntrack, watchLateWorkers, watchLosses } from './watch.ts';
 
-const MODES: readonly string[] = ['auto', 'tcx', 'clsact'] satisfies readonly (AttachMode | 'auto')[];
-
 async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Promise<void> {
   const begun = performance.now();
   const context = createContext(options, log, lifecycle);
@@ -59,9 +57,6 @@ interface Context {
 function createContext(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Context {
   const root = findCgroupRoot();
   if (!root.ok) throw new Error(root.error);
-  if (!MODES.includes(options.attachMode)) {
-    throw new Error(`Cannot attach programs: "${options.attachMode}" is none of ${MODES.join(', ')}`);
-  }
   const layout = nodeLayout(options.node, root.value);
   const tables = createTables();
   tables.inputs.endpoints.set(RESOLVER_KEY, resolverEndpoint(layout.addresses));

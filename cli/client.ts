@@ -1,11 +1,12 @@
 // The CLI's side of the node API. gRPC is loaded when a command connects, not when the CLI starts.
 
-import { existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { nodeLayout } from '#agent/layout.ts';
 import { parseNodeName } from '#agent/node/names.ts';
 import type { GetPodRequest, ListReply, ListRequest, NodeStatus, PodHandle } from '#api/node.ts';
+import { WeirError } from '#common/errors.ts';
 import type { FlowsRequest, FlowsResponse } from '#observe/flow/model.ts';
 import { CliError, EXIT } from './exit.ts';
 
@@ -40,7 +41,7 @@ const MAX_MESSAGE_BYTES = 64 << 20;
 /** Runs `use` with a connection to the node, and closes it. gRPC errors become errors for people. */
 export async function withNode<T>(options: NodeOptions, use: (client: NodeClient) => Promise<T>): Promise<T> {
   const socket = socketOf(options);
-  if (!existsSync(socket)) throw notRunning(options, socket);
+  checkSocket(options, socket);
   const client = await connect(socket);
   try {
     return await use(client);
@@ -55,6 +56,16 @@ function socketOf(options: NodeOptions): string {
   const node = parseNodeName(options.node);
   if (!node.ok) throw new CliError(node.error, EXIT.usage);
   return options.socket ?? nodeLayout(node.value, '').agentSocket;
+}
+
+/** gRPC says of every socket that it cannot open that nobody answers: what stands in the way is found out before. */
+function checkSocket(options: NodeOptions, socket: string): void {
+  try {
+    accessSync(socket, constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw notRunning(options, socket);
+    throw new WeirError('WEIR_NOT_ROOT', `Cannot reach node "${options.node}": permission denied on ${socket}`);
+  }
 }
 
 async function connect(socket: string): Promise<NodeClient> {

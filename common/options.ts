@@ -12,6 +12,14 @@ export interface OptionSpec {
   readonly about: string;
   /** Smallest number allowed, for numbers. */
   readonly min?: number;
+  /** Largest number allowed, for numbers. */
+  readonly max?: number;
+  /** Only whole numbers, for numbers. */
+  readonly integer?: true;
+  /** The only texts allowed, for strings. */
+  readonly oneOf?: readonly string[];
+  /** An http or https URL, or '' for none, for strings. */
+  readonly url?: true;
 }
 
 type ValueOf<S extends OptionSpec> = S['type'] extends 'number'
@@ -56,15 +64,30 @@ export function optionArgs(options: Readonly<Record<string, string | number | bo
 function convert(spec: OptionSpec, text: string): Result<string | number | boolean, string> {
   switch (spec.type) {
     case 'string':
-      return ok(text);
+      return convertText(spec, text);
     case 'boolean':
       return text === 'true' || text === 'false' ? ok(text === 'true') : err(`"${text}" is neither true nor false`);
-    case 'number': {
-      const value = Number(text);
-      if (text.trim() === '' || !Number.isFinite(value)) return err(`"${text}" is not a number`);
-      return spec.min !== undefined && value < spec.min ? err(`${value} is below ${spec.min}`) : ok(value);
-    }
+    case 'number':
+      return convertNumber(spec, text);
   }
+}
+
+function convertText({ oneOf, url }: OptionSpec, text: string): Result<string, string> {
+  if (oneOf && !oneOf.includes(text)) return err(`"${text}" is not one of ${oneOf.join(', ')}`);
+  if (url && text !== '' && !/^https?:$/.test(URL.parse(text)?.protocol ?? '')) {
+    return err(`"${text}" is not a URL of the form http://HOST:PORT or https://HOST:PORT`);
+  }
+  return ok(text);
+}
+
+function convertNumber({ min, max, integer }: OptionSpec, text: string): Result<number, string> {
+  const range = min !== undefined && max !== undefined ? ` from ${min} to ${max}` : '';
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) return err(`"${text}" is not a number${range}`);
+  if (integer && !Number.isInteger(value)) return err(`"${text}" is not a whole number${range}`);
+  if (min !== undefined && value < min) return err(`${value} is below ${min}`);
+  if (max !== undefined && value > max) return err(`${value} is above ${max}`);
+  return ok(value);
 }
 
 function kebab(name: string): string {

@@ -205,6 +205,35 @@ describe('./weir', { skip: needsRoot }, () => {
     });
   }
 
+  for (const tool of ['find', 'cmp', 'flock', 'readlink', 'dirname']) {
+    test(`names "${tool}" where PATH has none, in one line`, async () => {
+      const bin = join(root, 'few');
+      mkdirSync(bin);
+      for (const name of ['cmp', 'date', 'dirname', 'env', 'find', 'flock', 'id', 'mkdir', 'readlink']) {
+        if (name !== tool) symlinkSync(`/usr/bin/${name}`, join(bin, name));
+      }
+      const { code, stdout, stderr } = await runAs(['/usr/bin/env', `PATH=${bin}`], ['get', 'pods']);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(
+        stderr,
+        new RegExp(`^Cannot run weir get: not found in PATH: ${tool} \\(Debian packages [^\n]*\\)\n$`),
+      );
+      assert.deepEqual(calls(), []);
+    });
+  }
+
+  for (const { args, named } of [
+    { args: ['demo'], named: 'weir demo' },
+    { args: ['exec', 'a', '--', 'true'], named: 'weir exec' },
+    { args: ['dev', 'bench', 'x'], named: 'weir dev bench' },
+  ]) {
+    test(`calls "${args.join(' ')}" by the name "${named}"`, async () => {
+      const { code, stderr } = await runAs(NOBODY, args);
+      assert.equal(code, 1);
+      assert.equal(stderr.split('\n')[0], `Cannot run ${named}:`);
+    });
+  }
+
   test('a step that fails shows its output, and nothing runs', async () => {
     writeFileSync(join(root, 'bin/npm'), '#!/bin/sh\necho no registry >&2\nexit 1\n', { mode: 0o755 });
     const { code, stdout, stderr } = await run(['get']);

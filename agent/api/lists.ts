@@ -4,6 +4,8 @@ import type { ListKind, ListReply, ListRequest } from '#api/node.ts';
 import { LIST_KINDS } from '#api/node.ts';
 import { type Address, formatAddress } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
+import type { ServiceObject } from '#mesh-config/model.ts';
+import { selects } from '../services/resolve.ts';
 import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
 import { podView } from './pods.ts';
 import type { NodeProviders } from './providers.ts';
@@ -86,28 +88,50 @@ function serviceRows({ tables }: ListSources, namespace: string): Row[] {
   for (const [key, service] of tables.inputs.services.entries()) {
     if (!within(namespace, service.namespace)) continue;
     const own = frontends.get(key) ?? [];
-    const backends = backendAddresses(tables, own);
+    const { pods, addresses } = service.clusterIps === 'None' ? headless(tables, service) : backendsOf(tables, own);
     rows.push({
       namespace: service.namespace,
       name: service.name,
       type: 'ClusterIP',
       clusterIp: service.clusterIps === 'None' ? ['None'] : [...new Set(own.map((f) => formatAddress(f.address)))],
       ports: service.ports.map((port) => `${port.port}/${port.protocol}${port.name && ` (${port.name})`}`),
-      backends: backends.length,
-      backendAddresses: backends,
+      backends: pods,
+      backendAddresses: addresses,
     });
   }
   return sorted(rows);
 }
 
-function backendAddresses({ desired }: Tables, frontends: readonly FrontendRow[]): string[] {
+/** How many pods are behind a service, and their addresses, of which a pod may have several. */
+interface Backends {
+  readonly pods: number;
+  readonly addresses: readonly string[];
+}
+
+function backendsOf({ inputs, desired }: Tables, frontends: readonly FrontendRow[]): Backends {
   const ids = new Set(frontends.flatMap((frontend) => frontend.backends));
-  return [...ids].flatMap((id) => {
-    const backend = desired.backends.get(String(id));
-    if (backend === undefined) return [];
-    const address = formatAddress(backend.address);
-    return [`${address.includes(':') ? `[${address}]` : address}:${backend.port}`];
+  const rows = [...ids].flatMap((id) => desired.backends.get(String(id)) ?? []);
+  const owners = new Map(
+    [...inputs.endpoints.entries()].flatMap(([key, row]) => ips(row).map((ip) => [ip, key] as const)),
+  );
+  const pods = new Set(rows.map(({ address }) => owners.get(formatAddress(address)) ?? formatAddress(address)));
+  const addresses = rows.map((row) => {
+    const address = formatAddress(row.address);
+    return `${address.includes(':') ? `[${address}]` : address}:${row.port}`;
   });
+  return { pods: pods.size, addresses };
+}
+
+/** A headless service has no frontends: its names lead to the ready pods that it selects. */
+function headless({ inputs }: Tables, service: ServiceObject): Backends {
+  const pods = [...inputs.endpoints.values()].filter(
+    (row) => row.namespace === service.namespace && row.ready && selects(service, row.labels),
+  );
+  return { pods: pods.length, addresses: pods.flatMap(ips) };
+}
+
+function ips({ ip4, ip6 }: EndpointRow): string[] {
+  return [ip4, ip6].filter((ip) => ip !== undefined).map(formatAddress);
 }
 
 function policyRows({ tables }: ListSources, namespace: string): Row[] {
@@ -169,15 +193,17 @@ function endpointRows({ tables }: ListSources, namespace: string): Row[] {
   for (const [key, endpoint] of tables.inputs.endpoints.entries()) {
     if (!within(namespace, endpoint.namespace)) continue;
     const enforcement = tables.desired.enforcement.get(key);
+    // The node's own resolver has an identity and no enforcement: policy does not apply to the node.
+    const identity = enforcement?.identity ?? tables.desired.endpoints.get(key)?.identity;
     rows.push({
       endpoint: endpoint.id,
       policyIngress: enforcement?.ingress ? 'Enabled' : 'Disabled',
       policyEgress: enforcement?.egress ? 'Enabled' : 'Disabled',
-      identity: enforcement?.identity ?? null,
-      labels: endpointLabels(tables, endpoint, enforcement?.identity),
+      identity: identity ?? null,
+      labels: endpointLabels(tables, endpoint, identity),
       ipv6: text(endpoint.ip6),
       ipv4: text(endpoint.ip4),
-      status: enforcement === undefined ? 'waiting-for-identity' : endpoint.ready ? 'ready' : 'not-ready',
+      status: identity === undefined ? 'waiting-for-identity' : endpoint.ready ? 'ready' : 'not-ready',
       pod: key,
       interface: endpoint.device?.name ?? '',
       containerId: endpoint.device?.containerId ?? '',

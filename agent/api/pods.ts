@@ -19,11 +19,12 @@ export interface PodView {
 
 /** How the pod of `row` is doing; `status` undefined: nothing of it has been made yet. */
 export function podView(row: PodRow, status: PodStatus | undefined): PodView {
-  const isWord = /^[A-Z][A-Za-z]*$/.test(status?.reason ?? '');
-  const word = status?.ready || !isWord ? status?.phase : status?.reason;
+  const reason = status?.reason ?? '';
+  const [, word, detail = ''] = /^([A-Z][A-Za-z]*)(?:: (.*))?$/s.exec(reason) ?? [];
+  const shown = status?.ready || word === undefined ? status?.phase : word;
   return {
-    status: word === 'Succeeded' ? 'Completed' : (word ?? 'Pending'),
-    message: isWord ? '' : (status?.reason ?? ''),
+    status: shown === 'Succeeded' ? 'Completed' : (shown ?? 'Pending'),
+    message: word === undefined ? reason : detail,
     containers: row.object.spec.containers.length,
     readyContainers: status?.containers.filter(({ state }) => state === 'running').length ?? 0,
     restarts: status?.restarts ?? 0,

@@ -167,6 +167,10 @@ test('GetStatus and List tell why a pod does not run', async () => {
       status: podStatus('xwing', { ready: false, phase: 'Pending', reason: 'Cannot start "x": no file' }),
       text: 'Pending: Cannot start "x": no file',
     },
+    {
+      status: podStatus('xwing', { ready: false, restarts: 2, reason: 'CrashLoopBackOff: Cannot start "x": no file' }),
+      text: 'CrashLoopBackOff: Cannot start "x": no file',
+    },
     { status: podStatus('xwing', { ready: false, phase: 'Terminating' }), text: 'Terminating' },
     { status: podStatus('xwing', { ready: false, phase: 'Succeeded', reason: 'Completed' }), text: undefined },
   ];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { identity } from '#common/ids.ts';
 import { createFlowPipeline } from '../flows/pipeline.ts';
 import { accessRecord, DENIED, flowEvent, STEERED, sceneClock, sceneTables } from '../flows/scene.fixture.ts';
 import { type AgentMetrics, createAgentMetrics } from './metrics.ts';
@@ -60,8 +61,8 @@ const EXPECTED = [
   'cilium_bpf_map_ops_total{map_name="policy",operation="write",outcome="fail"} 1',
   'cilium_bpf_map_pressure{map_name="policy"} 0.25',
   'cilium_proxy_redirects{protocol="http"} 1',
-  'cilium_policy_l7_total{rule="received",proxy_type="http"} 2',
-  'cilium_policy_l7_total{rule="denied",proxy_type="http"} 1',
+  'cilium_policy_l7_total{rule="received",proxy_type="envoy"} 2',
+  'cilium_policy_l7_total{rule="denied",proxy_type="envoy"} 1',
   'cilium_datapath_conntrack_gc_runs_total{status="completed"} 1',
   'cilium_datapath_conntrack_gc_entries{status="deleted"} 2',
   'cilium_agent_bootstrap_seconds{scope="overall",outcome="success"} 1.5',
@@ -141,4 +142,16 @@ test('`createAgentMetrics` keeps a bounded number of series, whatever clients an
     2 * sent,
     'none is lost',
   );
+});
+
+test('cilium_endpoint_state counts an endpoint without enforcement by its identity', async () => {
+  const tables = sceneTables();
+  const metrics = createAgentMetrics({ tables, providers, version: '1.2.3' });
+  const resolver = 'kube-system/kube-dns';
+  const endpoint = tables.inputs.endpoints.get(resolver);
+  assert.ok(endpoint !== undefined);
+  tables.desired.enforcement.delete(resolver);
+  assert.match(await metrics.text(), /^cilium_endpoint_state\{state="waiting-for-identity"\} 1$/m);
+  tables.desired.endpoints.set(resolver, { endpoint, identity: identity(256) });
+  assert.match(await metrics.text(), /^cilium_endpoint_state\{state="ready"\} 4$/m);
 });

@@ -208,12 +208,12 @@ function registerTables(registry: Registry, tables: Tables, providers: MetricsPr
     });
   };
   const { endpoints, policies } = tables.inputs;
-  const { enforcement, identities, policy, frontends } = tables.desired;
+  const { enforcement, endpoints: admitted, identities, policy, frontends } = tables.desired;
   gauge('cilium_endpoint', { help: 'Endpoints of this node.' }, (add) => add({}, endpoints.size));
   gauge('cilium_endpoint_state', { help: 'Endpoints by state.', labelNames: ['state'] }, (add) => {
     const states = { 'waiting-for-identity': 0, ready: 0, 'not-ready': 0 };
     for (const [key, row] of endpoints.entries()) {
-      if (enforcement.get(key) === undefined) states['waiting-for-identity']++;
+      if (!enforcement.get(key) && !admitted.get(key)) states['waiting-for-identity']++;
       else states[row.ready ? 'ready' : 'not-ready']++;
     }
     for (const [state, count] of Object.entries(states)) add({ state }, count);

@@ -7,7 +7,7 @@ import { type ContainerRecord, containerMounts, hostnameOf, type PodPaths, type 
 export interface ContainerStatus {
   readonly name: string;
   readonly state: 'waiting' | 'running' | 'terminated';
-  /** Why it waits or ended: "CrashLoopBackOff", "Completed", "Error", or why it cannot start. */
+  /** Why it waits or ended: "CrashLoopBackOff", "Completed", "Error", or why it cannot start ("CrashLoopBackOff: Cannot …"). */
   readonly reason: string;
   readonly restarts: number;
   /** Of the last run that ended; undefined: none has. */
@@ -139,6 +139,6 @@ function exitReason(exit: Exit | undefined): string {
 }
 
 function waitReason(exit: Exit | undefined, isStarting: boolean): string {
-  if (exit?.failure) return exit.failure;
+  if (exit?.failure) return `CrashLoopBackOff: ${exit.failure}`;
   return isStarting || !exit ? 'ContainerCreating' : 'CrashLoopBackOff';
 }

@@ -171,8 +171,8 @@ describe('runtime', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
     const container = { ...broken.containers[0], command: ['/nonexistent/server'], args: [] };
     tables.inputs.pods.set('default/a', pod('a', { ...broken, containers: [container as never] }));
     await startAgent();
-    const status = await until('a', (s) => (s?.reason ?? '').startsWith('Cannot'));
-    assert.equal(status.reason, 'Cannot start "/nonexistent/server": No such file or directory');
+    const status = await until('a', (s) => (s?.reason ?? '').startsWith('CrashLoopBackOff: '));
+    assert.equal(status.reason, 'CrashLoopBackOff: Cannot start "/nonexistent/server": No such file or directory');
     assert.equal(status.ready, false);
   });
 

@@ -55,7 +55,9 @@ export function registerObserve(program: Command): void {
     .action(async (options: ObserveOptions) => {
       const output = checkFormat(options.output, FORMATS);
       const request = { ...readRange(options), ...orThrow(filters.build()) };
-      const status = await withNode(options, (node) => print(node, request, { ...options, output }));
+      const status = await withNode(options, (node) => print(node, request, { ...options, output })).catch((error) => {
+        throw error instanceof CliError ? new CliError(filters.inFlags(error.message), error.code) : error;
+      });
       process.exitCode = status;
     });
 }
@@ -70,6 +72,9 @@ function readRange(options: ObserveOptions): FlowsRequest {
   const { follow, since, until } = options;
   if (options.first !== undefined && (options.last !== undefined || follow)) {
     throw new CliError('Cannot use --first together with --last or --follow', EXIT.usage);
+  }
+  if (options.all && (options.last !== undefined || options.first !== undefined)) {
+    throw new CliError('Cannot use --all together with --last or --first', EXIT.usage);
   }
   const open = follow || options.all || since !== undefined || until !== undefined;
   const number = count(options.first ?? options.last) ?? (open ? 0 : DEFAULT_LAST);

@@ -6,8 +6,8 @@ import { parseNodeName } from '#agent/node/names.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { untilInterrupted } from '../output.ts';
 
-/** Options that the agent reads; it also takes them from the environment, and it checks them. */
-const AGENT_OPTIONS: Readonly<Record<string, string>> = {
+/** Options that the agent reads; it also takes them from the environment. */
+const AGENT_FLAGS: Readonly<Record<string, string>> = {
   workers: 'proxy workers; 0: one per core (environment: WEIR_WORKERS)',
   'zipkin-url': 'where spans go as Zipkin v2 JSON (WEIR_ZIPKIN_URL)',
   'otlp-grpc-url': 'where spans go as OTLP over gRPC (WEIR_OTLP_GRPC_URL)',
@@ -31,16 +31,27 @@ export function registerUp(program: Command): void {
     .argument('<dir>', 'folder of Kubernetes YAML')
     .option('--node <name>', 'name of the node (environment: WEIR_NODE)', process.env.WEIR_NODE || 'node0')
     .option('-d, --detach', 'return when the node is ready, and let it run');
-  for (const [name, about] of Object.entries(AGENT_OPTIONS)) command.option(`--${name} <value>`, about);
+  for (const [name, about] of Object.entries(AGENT_FLAGS)) command.option(`--${name} <value>`, about);
   command.action(async (dir: string, flags: UpFlags) => {
     const node = parseNodeName(flags.node);
     if (!node.ok) throw new CliError(node.error, EXIT.usage);
-    const agentArgs = Object.keys(AGENT_OPTIONS).flatMap((name) => {
+    const agentArgs = Object.keys(AGENT_FLAGS).flatMap((name) => {
       const value = flags[camelCase(name)];
       return value === undefined ? [] : [`--${name}=${value}`];
     });
+    await checkAgentOptions(agentArgs);
     await up({ node: node.value, dir: resolve(dir), agentArgs, detach: flags.detach ?? false });
   });
+}
+
+/** What the agent would refuse later, when the node has been made for it. */
+async function checkAgentOptions(agentArgs: readonly string[]): Promise<void> {
+  const [{ AGENT_OPTIONS }, { readOptions }] = await Promise.all([
+    import('#agent/options.ts'),
+    import('#common/options.ts'),
+  ]);
+  const read = readOptions(AGENT_OPTIONS, agentArgs, process.env);
+  if (!read.ok) throw new CliError(read.error.join('\n'), EXIT.usage);
 }
 
 async function up(options: {

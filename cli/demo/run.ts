@@ -5,6 +5,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listLeftovers } from '#agent/node/teardown.ts';
+import { CliError } from '../exit.ts';
+import { layoutOf } from '../supervisor/up.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 import { makeRequest } from './request.ts';
 import { type DemoStep, describeOutcome, SCENE } from './scene.ts';
@@ -34,6 +37,7 @@ export async function runDemo(options: {
   readonly print: (line: string) => void;
 }): Promise<boolean> {
   const { node, signal, print } = options;
+  refuseRunning(node);
   const begun = performance.now();
   const directory = await mkdtemp(join(tmpdir(), 'weir-demo-'));
   try {
@@ -57,6 +61,14 @@ export async function runDemo(options: {
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+/** The scene would put its pods in the place of those of a node that runs, and then take that node away. */
+function refuseRunning(node: string): void {
+  if (!listLeftovers(layoutOf(node)).some((line) => line.startsWith('process '))) return;
+  throw new CliError(
+    `Cannot play the scene on node "${node}": it runs already; take it down ("weir down --node ${node}") or name another`,
+  );
 }
 
 async function writeObjects(directory: string): Promise<void> {

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import type { FlowFilter } from '#observe/flow/model.ts';
 import { createFilterBuilder } from './filters.ts';
 
+const UUID = '0f8fad5b-d9cb-469f-a165-70867728950e';
+
 type Flag = readonly [flag: string, value: string] | 'not';
 
 function build(flags: readonly Flag[]): { whitelist: FlowFilter[]; blacklist: FlowFilter[] } | string {
@@ -92,6 +94,13 @@ const CASES: readonly { name: string; flags: readonly Flag[]; whitelist?: FlowFi
     whitelist: [{ destination_workload: [{ kind: 'Deployment', name: 'deathstar' }] }],
   },
   { name: 'TCP flags', flags: [['tcp-flags', 'syn,ack']], whitelist: [{ tcp_flags: [{ SYN: true, ACK: true }] }] },
+  { name: 'a trace', flags: [['trace-id', 'AB'.repeat(16)]], whitelist: [{ trace_id: ['ab'.repeat(16)] }] },
+  { name: 'one flow', flags: [['uuid', UUID.toUpperCase()]], whitelist: [{ uuid: [UUID] }] },
+  {
+    name: 'a drop reason',
+    flags: [['drop-reason-desc', 'policy_denied']],
+    whitelist: [{ drop_reason_desc: ['POLICY_DENIED'] }],
+  },
   { name: 'IP version', flags: [['ip-version', 'v6']], whitelist: [{ ip_version: ['IPv6'] }] },
 ];
 
@@ -113,6 +122,10 @@ const REFUSED: readonly { flags: readonly Flag[]; error: RegExp }[] = [
     ],
     error: /Cannot filter by pod on either side and on the destination's/,
   },
+  { flags: [['trace-id', 'xyz']], error: /--trace-id "xyz": not 32 hexadecimal digits/ },
+  { flags: [['trace-id', '0'.repeat(32)]], error: /not all 0/ },
+  { flags: [['uuid', '1234']], error: /--uuid "1234": not a UUID/ },
+  { flags: [['drop-reason-desc', 'BAD_MOOD']], error: /--drop-reason-desc "BAD_MOOD": not one of INVALID_SOURCE_MAC/ },
   { flags: ['not', 'not'], error: /twice in a row/ },
   { flags: ['not'], error: /needs a filter after it/ },
 ];
@@ -120,3 +133,23 @@ const REFUSED: readonly { flags: readonly Flag[]; error: RegExp }[] = [
 for (const { flags, error } of REFUSED) {
   test(`\`createFilterBuilder\` refuses ${JSON.stringify(flags)}`, () => assert.match(String(build(flags)), error));
 }
+
+test('`inFlags` names the flags that the user wrote, and leaves other messages alone', () => {
+  const builder = createFilterBuilder();
+  for (const [flag, value] of [
+    ['label', 'x='],
+    ['from-ip', 'x'],
+    ['namespace', ''],
+    ['pod', 'a'],
+  ] as const) {
+    builder.add(flag, value);
+  }
+  const cases = [
+    { message: 'Cannot filter by destination_label: bad', shown: 'Cannot filter by --label: bad' },
+    { message: 'Cannot filter by source_ip: bad', shown: 'Cannot filter by --from-ip: bad' },
+    { message: 'Cannot filter by source_pod: bad', shown: 'Cannot filter by --namespace or --pod: bad' },
+    { message: 'Cannot filter by destination_ip: bad', shown: 'Cannot filter by destination_ip: bad' },
+    { message: 'Cannot do that: bad', shown: 'Cannot do that: bad' },
+  ];
+  for (const { message, shown } of cases) assert.equal(builder.inFlags(message), shown);
+});

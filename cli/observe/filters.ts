@@ -1,6 +1,7 @@
 // From command-line flags to flow filters.
 
 import { err, ok, type Result } from '#common/result.ts';
+import { DROP_NAMES } from '#observe/flow/drop-reasons.ts';
 import { EVENT, type FlowFilter, TRACE_POINTS } from '#observe/flow/model.ts';
 
 /** Flags that take a value, in the order of the help. */
@@ -51,6 +52,8 @@ export interface FilterBuilder {
   add(flag: string, value: string): Result<undefined, string>;
   /** The next flag excludes. */
   negate(): Result<undefined, string>;
+  /** A message of the node about a filter field ("Cannot filter by source_ip: …") in the words of the flags. */
+  inFlags(message: string): string;
   build(): Result<{ readonly whitelist: FlowFilter[]; readonly blacklist: FlowFilter[] }, string>;
 }
 
@@ -71,12 +74,14 @@ export function createFilterBuilder(): FilterBuilder {
   const wanted: Term[] = [];
   const excluded: Term[] = [];
   let negated = false;
+  const flagsOf = new Map<string, Set<string>>();
   return {
     add(flag, value) {
       const read = READERS[flag] ?? ((text: string) => ok({ field: flag.replaceAll('-', '_'), value: text }));
       const term = read(value);
       if (!term.ok) return err(`Cannot filter by --${flag} "${value}": ${term.error}`);
       (negated ? excluded : wanted).push(term.value);
+      for (const field of fieldsOf(term.value)) flagsOf.set(field, (flagsOf.get(field) ?? new Set()).add(`--${flag}`));
       negated = false;
       return ok(undefined);
     },
@@ -85,6 +90,11 @@ export function createFilterBuilder(): FilterBuilder {
       negated = true;
       return ok(undefined);
     },
+    inFlags: (message) =>
+      message.replace(/^(Cannot filter by )(\w+):/, (whole, start: string, field: string) => {
+        const flags = flagsOf.get(field);
+        return flags === undefined ? whole : `${start}${[...flags].join(' or ')}:`;
+      }),
     build() {
       if (negated) return err('Cannot end with --not: it needs a filter after it');
       const whitelist = wanted.length === 0 ? ok([]) : filtersOf(wanted);
@@ -95,6 +105,12 @@ export function createFilterBuilder(): FilterBuilder {
       return ok({ whitelist: whitelist.value, blacklist });
     },
   };
+}
+
+/** The fields of the filters that a term becomes part of. */
+function fieldsOf({ field, side }: Term): string[] {
+  const name = field === NAMESPACE ? '*_pod' : field;
+  return (side ? [side] : ['source', 'destination']).map((each) => name.replace('*', each));
 }
 
 function filtersOf(terms: readonly Term[]): Result<FlowFilter[], string> {
@@ -155,15 +171,18 @@ const READERS: Readonly<Record<string, Reader>> = Object.fromEntries<Reader>([
   ['http-status', (value) => ok({ field: 'http_status_code', value })],
   ['verdict', (value) => oneOf('verdict', value.toUpperCase(), VERDICTS)],
   ['traffic-direction', (value) => oneOf('traffic_direction', value.toUpperCase(), ['INGRESS', 'EGRESS'])],
-  ['drop-reason-desc', (value) => ok({ field: 'drop_reason_desc', value: value.toUpperCase() })],
+  ['drop-reason-desc', (value) => oneOf('drop_reason_desc', value.toUpperCase(), DROP_NAMES)],
   ['ip-version', (value) => oneOf('ip_version', `IPv${value.replace(/^(ip)?v?/i, '')}`, ['IPv4', 'IPv6'])],
-  ['trace-id', (value) => ok({ field: 'trace_id', value: value.toLowerCase() })],
+  ['trace-id', (value) => matching('trace_id', value, { form: TRACE_ID, what: '32 hexadecimal digits, not all 0' })],
+  ['uuid', (value) => matching('uuid', value, { form: UUID, what: 'a UUID: 8-4-4-4-12 hexadecimal digits' })],
   ['tcp-flags', readTcpFlags],
   ['type', readType],
 ]);
 
 const VERDICTS = ['FORWARDED', 'DROPPED', 'ERROR', 'AUDIT', 'REDIRECTED', 'TRACED', 'TRANSLATED'];
 const IDENTITIES = ['unknown', 'host', 'world', 'unmanaged', 'health', 'init', 'remote-node', 'kube-apiserver'];
+const TRACE_ID = /^(?!0+$)[0-9a-f]{32}$/i;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR', 'NS'];
 const TYPES: Readonly<Record<string, number>> = {
   drop: EVENT.drop,
@@ -174,6 +193,10 @@ const TYPES: Readonly<Record<string, number>> = {
 
 function oneOf(field: string, value: string, values: readonly string[]): Result<Term, string> {
   return values.includes(value) ? ok({ field, value }) : err(`not one of ${values.join(', ')}`);
+}
+
+function matching(field: string, value: string, { form, what }: { form: RegExp; what: string }): Result<Term, string> {
+  return form.test(value) ? ok({ field, value: value.toLowerCase() }) : err(`not ${what}`);
 }
 
 function readIdentity(value: string): Result<Term, string> {

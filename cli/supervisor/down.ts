@@ -5,7 +5,7 @@ import { listLeftovers, tearDown } from '#agent/node/teardown.ts';
 import { CliError } from '../exit.ts';
 import { askToEnd } from './agent.ts';
 import { askDown } from './control.ts';
-import { takeLock } from './lock.ts';
+import { describeHolder, takeLock } from './lock.ts';
 import { layoutOf, stepLine } from './up.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -27,7 +27,7 @@ export async function runDown(options: {
   const begun = performance.now();
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   for (;;) {
-    const lock = takeLock(node);
+    const lock = takeLock(layout);
     if (lock.ok) {
       try {
         await askToEnd(layout.cgroup, END_GRACE_MS);
@@ -39,9 +39,13 @@ export async function runDown(options: {
       }
       break;
     }
+    const holder = describeHolder(lock.error);
+    if (lock.error.isElsewhere) {
+      throw new CliError(`Cannot take down node "${node}" from here: another "weir up" runs it (${holder})`);
+    }
     const answer = await askDown(layout, timeout).catch((cause: unknown) => {
       throw new CliError(
-        `Cannot take down node "${node}": its "weir up" (process ${lock.error.pid || 'unknown'}) ` +
+        `Cannot take down node "${node}": its "weir up" (${holder}) ` +
           `has not ended after ${TIMEOUT_MS / 1_000} s (${(cause as Error).message})`,
       );
     });

@@ -57,7 +57,12 @@ writeFileSync(
    rmSync(${JSON.stringify(layout.agentSocket)}, { force: true });
    const server = new grpc.Server();
    server.addService(nodeService(), {
-     GetStatus: (_, reply) => reply(null, { ready: true, pid: process.pid }),
+     GetStatus: (_, reply) => {
+       const accepted = !existsSync(${JSON.stringify(join(dir, 'refused'))});
+       const object = { kind: 'File', file: '/mesh/a.yaml', line: 1, accepted };
+       const problems = accepted ? [] : [{ file: object.file, line: 4, field: 'spec', reason: 'unknown field' }];
+       reply(null, { ready: accepted, pid: process.pid, objects: [{ ...object, problems }] });
+     },
      List() {}, GetPod() {}, GetMetrics() {},
    });
    server.bindAsync(${JSON.stringify(`unix:${layout.agentSocket}`)}, grpc.ServerCredentials.createInsecure(), (error) => {
@@ -74,7 +79,11 @@ interface Run {
 const runs: Run[] = [];
 
 function start(command: readonly string[]): Run {
-  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  return startCommand(process.execPath, command);
+}
+
+function startCommand(program: string, args: readonly string[]): Run {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -102,7 +111,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 describe('supervisor', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
   afterEach(async () => {
     for (const { child } of runs.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
-    rmSync(join(dir, 'broken'), { force: true });
+    for (const file of ['broken', 'refused']) rmSync(join(dir, file), { force: true });
     await tearDown(layout);
     rmSync(`/run/weir/${node}.lock`, { force: true });
   });
@@ -130,6 +139,9 @@ describe('supervisor', { skip: process.getuid?.() !== 0 && 'needs root' }, () =>
   test('a second up is refused while the first lives, and adopts after its kill -9', async () => {
     const first = up();
     await until('ready', () => first.output().includes('is ready'));
+    const demo = start([MAIN, 'demo', '--node', node]);
+    assert.equal(await demo.code, 1);
+    assert.match(demo.output(), /Cannot play the scene on node "u\d+": it runs already/);
     const refused = up();
     assert.equal(await refused.code, 1);
     assert.match(refused.output(), new RegExp(`another "weir up" runs it \\(process ${first.child.pid}\\)`));
@@ -157,6 +169,38 @@ describe('supervisor', { skip: process.getuid?.() !== 0 && 'needs root' }, () =>
     await run.code;
     assert.match(await down(), /taken down/);
     assert.deepEqual(listLeftovers(layout), []);
+  });
+
+  test('up and down from another mount namespace do not touch a living node', async () => {
+    const run = up();
+    await until('ready', () => run.output().includes('is ready'));
+    const elsewhere = async (command: readonly string[]): Promise<string> => {
+      const script = 'mount -t tmpfs none /run && exec "$@"';
+      const other = startCommand('unshare', ['--mount', 'sh', '-c', script, 'sh', process.execPath, ...command]);
+      assert.equal(await other.code, 1, other.output());
+      return other.output();
+    };
+    const { pid } = run.child;
+    const holder = new RegExp(`another "weir up" runs it \\(process ${pid}, in another mount namespace\\)`);
+    assert.match(await elsewhere([RUNNER, node, dir, AGENT]), holder);
+    assert.match(await elsewhere([MAIN, 'down', '--node', node]), holder);
+    assert.equal(run.child.exitCode, null);
+    assert.equal(cgroupProcesses(agentCgroup(layout)).length, 1);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.code, 0, run.output());
+    assert.deepEqual(listLeftovers(layout), []);
+  });
+
+  test('up says which file is refused while the node runs, and that it is accepted again', async () => {
+    const run = up();
+    await until('ready', () => run.output().includes('is ready'));
+    assert.doesNotMatch(run.output(), /Refused|Accepted/);
+    writeFileSync(join(dir, 'refused'), '');
+    await until('refused', () => run.output().includes('Refused: /mesh/a.yaml:4: spec: unknown field\n'));
+    rmSync(join(dir, 'refused'));
+    await until('accepted', () => run.output().includes('Accepted again: /mesh/a.yaml\n'));
+    run.child.kill('SIGTERM');
+    assert.equal(await run.code, 0, run.output());
   });
 
   test('an agent that is killed is started again', async () => {

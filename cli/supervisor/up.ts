@@ -13,8 +13,9 @@ import { withNode } from '../client.ts';
 import { CliError, EXIT } from '../exit.ts';
 import { type AgentSupervisor, askToEnd, endAgent, superviseAgent } from './agent.ts';
 import { type Control, listenForDown } from './control.ts';
-import { takeLock } from './lock.ts';
+import { describeHolder, takeLock } from './lock.ts';
 import { boundLog } from './log-file.ts';
+import { createRefusalReporter } from './refusals.ts';
 
 export interface UpOptions {
   readonly node: string;
@@ -32,6 +33,8 @@ export interface UpOptions {
 }
 
 const POLL_MS = 30;
+/** How often a ready node is asked whether something was refused. */
+const REFUSALS_MS = 1_000;
 /** How often a node that does not become ready says why. */
 const WHY_MS = 10_000;
 /** What pods and workers have to end by themselves when the node goes down. */
@@ -42,11 +45,9 @@ export async function runUp(options: UpOptions): Promise<void> {
   const { node, print } = options;
   const layout = layoutOf(node);
   checkFolder(options);
-  const lock = takeLock(node);
+  const lock = takeLock(layout);
   if (!lock.ok) {
-    throw new CliError(
-      `Cannot start node "${node}": another "weir up" runs it (process ${lock.error.pid || 'unknown'})`,
-    );
+    throw new CliError(`Cannot start node "${node}": another "weir up" runs it (${describeHolder(lock.error)})`);
   }
   const isOld = listLeftovers(layout).some((line) => /^(netns|process|mount) /.test(line));
   const end = new AbortController();
@@ -108,7 +109,7 @@ async function keepRunning(layout: NodeLayout, options: UpOptions): Promise<void
   const agent = superviseAgent({ layout, args, print, ...script });
   try {
     await Promise.race([agent.failed, untilReady({ ...options, signal }, agent, begun)]);
-    await Promise.race([agent.failed, aborted(signal)]);
+    await Promise.race([agent.failed, reportRefusals({ ...options, signal })]);
   } finally {
     over.abort();
     await agent.stop();
@@ -141,6 +142,16 @@ async function untilReady(options: UpOptions, agent: AgentSupervisor, begun: num
   }
 }
 
+/** Until `signal`. An agent that does not answer is being started again, which the supervisor says. */
+async function reportRefusals({ node, print, signal }: UpOptions): Promise<void> {
+  const report = createRefusalReporter();
+  while (!signal.aborted) {
+    const status = await withNode({ node }, (client) => client.status()).catch((): undefined => undefined);
+    if (status) for (const line of report(status.objects ?? [])) print(line);
+    await sleep(REFUSALS_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
 function whyNot(status: NodeStatus): string {
   const refused = status.objects.find(({ accepted }) => !accepted)?.problems.find(({ warning }) => !warning);
   if (refused) return `${refused.file}:${refused.line}: ${refused.field}: ${refused.reason}`;
@@ -152,9 +163,4 @@ async function takeDown(layout: NodeLayout, print: (line: string) => void): Prom
   await askToEnd(layout.cgroup, END_GRACE_MS);
   await tearDown(layout);
   print(`Node "${layout.node}" is down (${Math.round(performance.now() - begun)} ms)`);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

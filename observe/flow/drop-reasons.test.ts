@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { DROP_TEXTS, dropReasonText } from './drop-reasons.ts';
+import { DROP_NAMES, DROP_TEXTS, dropReasonText } from './drop-reasons.ts';
 
 const header = readFileSync(new URL('../../bpf/lib/drop.h', import.meta.url), 'utf8').replaceAll('\\\n', ' ');
 const proto = readFileSync(new URL('../../api/flow.proto', import.meta.url), 'utf8');
@@ -10,6 +10,10 @@ const lines = [...header.matchAll(/X\((\d+),\s*\w+,\s*"([^"]+)",\s*(\w+),/g)];
 test('`DROP_TEXTS` says what bpf/lib/drop.h says', () => {
   assert.ok(lines.length > 20, 'the header was read');
   assert.deepEqual(DROP_TEXTS, Object.fromEntries(lines.map(([, number, text]) => [number, text])));
+});
+
+test('`DROP_NAMES` has the names of bpf/lib/drop.h, and no others', () => {
+  assert.deepEqual(DROP_NAMES, [...new Set(lines.map(([, , , name]) => name))]);
 });
 
 test('flow.DropReason has every name that bpf/lib/drop.h uses', () => {

@@ -30,6 +30,7 @@ export const DROP_TEXTS: Readonly<Record<number, string>> = {
   225: 'No steered connection',
   226: 'Connection reset to enter proxy',
   227: 'Proxy not reachable from here',
+  228: 'CT: Unknown connection',
 };
 
 /** Text of drop reason `reason`; `name` is its name in flow.DropReason if the sender gave one. */
@@ -40,3 +41,28 @@ export function dropReasonText(reason: number, name?: string | number): string {
   const words = name.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** Names of these reasons in flow.DropReason; several reasons may share one. */
+export const DROP_NAMES: readonly string[] = [
+  'INVALID_SOURCE_MAC',
+  'INVALID_DESTINATION_MAC',
+  'INVALID_SOURCE_IP',
+  'POLICY_DENIED',
+  'INVALID_PACKET_DROPPED',
+  'CT_TRUNCATED_OR_INVALID_HEADER',
+  'CT_UNKNOWN_L4_PROTOCOL',
+  'UNSUPPORTED_L3_PROTOCOL',
+  'STALE_OR_UNROUTABLE_IP',
+  'CT_MAP_INSERTION_FAILED',
+  'INVALID_IPV6_EXTENSION_HEADER',
+  'IS_A_CLUSTERIP',
+  'FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND',
+  'FORBIDDEN_ICMPV6_MESSAGE',
+  'SOCKET_ASSIGN_FAILED',
+  'PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL',
+  'POLICY_DENY',
+  'VLAN_FILTERED',
+  'DROP_EP_NOT_READY',
+  'SOCKET_LOOKUP_FAILED',
+  'CT_CANNOT_CREATE_ENTRY_FROM_PACKET',
+];

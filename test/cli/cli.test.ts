@@ -3,7 +3,7 @@ import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { sceneNode } from './node.fixture.ts';
-import { start, weir } from './run.fixture.ts';
+import { start, startAs, weir } from './run.fixture.ts';
 
 const node = await sceneNode();
 after(() => node.close());
@@ -128,8 +128,13 @@ const FAILURES: readonly { readonly args: readonly string[]; readonly code: numb
     code: 2,
     err: /--verdict "MAYBE": not one of FORWARDED/,
   },
-  { args: ['observe', '--ip', '300.1.1.1', '--socket', node.socket], code: 2, err: /Cannot filter by source_ip/ },
+  { args: ['observe', '--ip', '300.1.1.1', '--socket', node.socket], code: 2, err: /^Cannot filter by --ip: / },
   { args: ['observe', '--last', 'x', '--socket', node.socket], code: 2, err: /Cannot show "x" flows/ },
+  { args: ['observe', '-l', 'a b', '--socket', node.socket], code: 2, err: /^Cannot filter by --label: "a b" is not/ },
+  { args: ['observe', '--all', '--last', '3', '--socket', node.socket], code: 2, err: /Cannot use --all together/ },
+  { args: ['observe', '--uuid', '1', '--socket', node.socket], code: 2, err: /--uuid "1": not a UUID/ },
+  { args: ['observe', '--trace-id', 'x', '--socket', node.socket], code: 2, err: /--trace-id "x": not 32 hex/ },
+  { args: ['observe', '--drop-reason-desc', 'x', '--socket', node.socket], code: 2, err: /"x": not one of INVALID_/ },
   { args: ['observe', '--not', '--socket', node.socket], code: 2, err: /Cannot end with --not/ },
   { args: ['observe', '--since', 'yesterday', '--socket', node.socket], code: 2, err: /Cannot read time "yesterday"/ },
   { args: ['exec', '--socket', node.socket, 'xwing', '--', 'true'], code: 1, err: /its container is not running/ },
@@ -145,6 +150,33 @@ const FAILURES: readonly { readonly args: readonly string[]; readonly code: numb
   { args: [], code: 2, err: /Usage: weir/ },
 ];
 
+const OPTION_FAILURES: readonly { readonly option: readonly [string, string]; readonly err: RegExp }[] = [
+  { option: ['--workers', 'x'], err: /--workers \(WEIR_WORKERS\): "x" is not a number from 0 to 64$/m },
+  { option: ['--workers', '-1'], err: /--workers .*-1 is below 0/ },
+  { option: ['--workers', '1000'], err: /--workers .*1000 is above 64/ },
+  { option: ['--sampling', 'abc'], err: /--sampling .*"abc" is not a number from 0 to 1/ },
+  { option: ['--sampling', '2'], err: /--sampling .*2 is above 1/ },
+  { option: ['--attach-mode', 'x'], err: /--attach-mode .*"x" is not one of tcx, clsact, auto/ },
+  { option: ['--log-level', 'loud'], err: /--log-level .*"loud" is not one of trace, debug, info, warn, error/ },
+  { option: ['--zipkin-url', 'foo'], err: /--zipkin-url .*"foo" is not a URL of the form http:\/\/HOST:PORT/ },
+  { option: ['--otlp-grpc-url', 'h:4317'], err: /--otlp-grpc-url .*"h:4317" is not a URL/ },
+];
+for (const { option, err } of OPTION_FAILURES) {
+  test(`\`weir up ${option.join(' ')}\` is refused with one line before anything is made`, async () => {
+    const run = await weir('up', '--node', `weir-o${process.pid}`, ...option, node.folder);
+    assert.match(run.err, err);
+    assert.deepEqual([run.code, run.out, run.err.trim().split('\n').length], [2, '', 1]);
+  });
+}
+
+test('a user who may not open the socket is told so', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {
+  for (const command of [['status'], ['get', 'pods'], ['observe'], ['metrics'], ['logs', 'xwing']]) {
+    const { code, err } = await startAs(65_534, ...command, '--socket', node.socket).done;
+    assert.match(err, /^Cannot reach node "node0": permission denied on .*agent\.sock\nRun it with sudo\./);
+    assert.equal(code, 1);
+  }
+});
+
 for (const { args, code, err } of FAILURES) {
   test(`\`weir ${args.join(' ').replaceAll(node.folder, '…')}\` ends with ${code}`, async () => {
     const run = await weir(...args);
@@ -152,6 +184,17 @@ for (const { args, code, err } of FAILURES) {
     assert.equal(run.code, code);
   });
 }
+
+test('`weir demo` takes its node from WEIR_NODE, as the other commands do', async () => {
+  process.env.WEIR_NODE = 'of-mine';
+  const mine = await weir('demo', '--help');
+  process.env.WEIR_NODE = 'a_b';
+  const refused = await weir('demo');
+  delete process.env.WEIR_NODE;
+  assert.match(mine.out.replace(/\s+/g, ' '), /\(default: "of-mine"\)/);
+  assert.deepEqual([refused.code, refused.err.split(':')[0]], [2, 'Cannot use node name "a_b"']);
+  assert.match((await weir('demo', '--help')).out.replace(/\s+/g, ' '), /\(default: "demo"\)/);
+});
 
 test('every command has --help, and --help of all names them', async () => {
   const all = await weir('--help');

@@ -22,7 +22,12 @@ export interface Running {
 
 /** Starts `weir` with arguments. */
 export function start(...args: string[]): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return startAs(process.getuid?.() ?? 0, ...args);
+}
+
+/** Starts `weir` with arguments as another user. */
+export function startAs(uid: number, ...args: string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], uid });
   let out = '';
   let err = '';
   const waiting = new Set<() => void>();

@@ -14,6 +14,7 @@ for (const { file, specifier, problem } of [
   { file: 'agent/a.ts', specifier: '#observe/flow.ts', problem: undefined },
   { file: 'proxy/a.ts', specifier: '#bpf/abi.ts', problem: undefined },
   { file: 'cli/a.ts', specifier: '#agent/layout.ts', problem: undefined },
+  { file: 'cli/a.ts', specifier: '#agent/options.ts', problem: undefined },
   { file: 'test/a.ts', specifier: '#agent/main.ts', problem: undefined },
   { file: 'test/a.ts', specifier: '../proxy/main.ts', problem: undefined },
   { file: 'agent/a.ts', specifier: 'node:fs', problem: undefined },

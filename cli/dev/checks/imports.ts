@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['common', 'mesh-config', 'api', 'bpf', 'observe/flow'],
   proxy: ['common', 'mesh-config', 'api', 'tracing', 'bpf/abi.ts'],
   observe: ['common', 'api'],
-  cli: ['common', 'mesh-config', 'api', 'observe', 'agent/layout.ts', 'agent/node'],
+  cli: ['common', 'mesh-config', 'api', 'observe', 'agent/layout.ts', 'agent/options.ts', 'agent/node'],
 };
 /** These may import everything, and nothing imports them. */
 const FREE = new Set(['benchmarks', 'test', 'tools']);
