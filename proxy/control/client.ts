@@ -24,10 +24,10 @@ export interface ControlOptions {
   onDrain(timeoutMs: number): void;
 }
 
-const RETRY_MS = { first: 50, max: 1_000 };
+const RETRY_MS = { first: 50, max: 200 };
 const CHANNEL = {
   'grpc.initial_reconnect_backoff_ms': 50,
-  'grpc.max_reconnect_backoff_ms': 500,
+  'grpc.max_reconnect_backoff_ms': 200,
   'grpc.max_receive_message_length': -1, // a full update is as large as the node's policy
 };
 
