@@ -79,7 +79,7 @@ static void report(pid_t init, const char *failure)
 	close(null);
 }
 
-/* Copies output and passes signals on until the container's first process is gone. Returns its exit code. */
+/* All signals are blocked. Copies output and passes signals on until the container's first process is gone. Returns its exit code. */
 static int supervise(pid_t init, int output, int failure)
 {
 	char reason[512] = "";
@@ -87,7 +87,6 @@ static int supervise(pid_t init, int output, int failure)
 	sigset_t signals;
 
 	sigfillset(&signals);
-	sigprocmask(SIG_SETMASK, &signals, NULL);
 	struct pollfd fds[] = {
 		{ .fd = signalfd(-1, &signals, SFD_CLOEXEC), .events = POLLIN },
 		{ .fd = output, .events = POLLIN },
@@ -145,6 +144,10 @@ static int run(const struct container *c)
 	enter_cgroup(c->cgroup);
 	if (unshare(CLONE_NEWPID))
 		cannot("make a process namespace");
+	sigset_t all, before;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before); /* before the fork: a child that ends at once must be heard of */
 	pid_t init = fork();
 
 	if (init < 0)
@@ -153,6 +156,7 @@ static int run(const struct container *c)
 		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 		failure_fd = failure[1];
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		dup2(null, 0);
 		dup2(output[1], 1);
 		dup2(output[1], 2);

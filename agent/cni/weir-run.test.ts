@@ -104,6 +104,15 @@ describe('weir-run', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
     });
   }
 
+  test('hears of a command that ends at once, every time', async () => {
+    for (let round = 0; round < 20; round++) {
+      const boxes = Array.from({ length: 10 }, () => start(['/none']));
+      const codes = await Promise.all(boxes.map(({ code }) => code));
+      assert.deepEqual(codes, Array(10).fill(127));
+    }
+    await untilEmpty();
+  });
+
   test('passes SIGTERM on to the command and its children', async () => {
     const box = start(['sh', '-c', 'sleep 1000 & sleep 1000']);
     await box.report;
