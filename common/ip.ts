@@ -75,9 +75,10 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatAddress(cidr.address)}/${length}`;
 }
 
-/** A key for Map and Set. */
+/** A key for Map and Set: the bytes as characters. */
 export function addressKey(a: Address): string {
-  return Buffer.from(a.buffer, a.byteOffset, 16).toString('latin1');
+  // Not by way of a.buffer: a short array has none until somebody asks, and from then on takes twice the memory.
+  return String.fromCharCode.apply(null, a as unknown as number[]);
 }
 
 /** The address `offset` places after `base`, e.g. for address pools. `offset` < 2^31. */

@@ -1,5 +1,7 @@
 // What users' objects mean, after parsing: plain data with nothing left to interpret. Parsers make it, compute reads it.
 
+import type { Address, Cidr } from '#common/ip.ts';
+
 /** Where an object was written. Lines count from 1. */
 export interface Origin {
   readonly file: string;
@@ -96,47 +98,155 @@ export interface HttpRule {
   readonly path: string;
   readonly host: string;
   readonly headers: readonly { readonly name: string; readonly value: string | undefined }[];
+  /** Further conditions on headers, with what happens where one does not hold; absent: none. */
+  readonly headerMatches?: readonly HeaderMatch[];
 }
 
-export type L7Rules = { readonly kind: 'http'; readonly rules: readonly HttpRule[] };
-
-/** `port` 0: every port of the protocol. `endPort` equals `port` for a single one. */
-export interface PortMatch {
-  readonly port: number;
-  readonly endPort: number;
-  readonly protocol: Protocol;
+/**
+ * A header that must have exactly `value`; undefined: must be there. `mismatch` is what happens otherwise. 'FAIL': the
+ * rule does not match. With all others it does, and the request is noted ('LOG'), gets the header ('ADD'), loses the header
+ * ('DELETE') or has it set to the value ('REPLACE').
+ */
+export interface HeaderMatch {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly mismatch: 'FAIL' | 'LOG' | 'ADD' | 'DELETE' | 'REPLACE';
 }
 
+/** A name as toFQDNs and DNS rules give it, lower case, without trailing dot. A pattern's "*" covers no dot; "**." labels. */
+export type NamePattern =
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'pattern'; readonly pattern: string };
+
+export interface KafkaRule {
+  readonly role: 'produce' | 'consume' | '';
+  readonly apiKey: string; // lower case; '' any
+  readonly apiVersion: number | undefined;
+  readonly clientId: string;
+  readonly topic: string;
+}
+
+/** A parser that only the proxy knows: key and value pairs, opaque here. */
+export type GenericRule = Readonly<Record<string, string>>;
+
+/** What the requests on a port must be. The lists are not empty, but for 'generic', where none means every request. */
+export type L7Rules =
+  | { readonly kind: 'http'; readonly rules: readonly HttpRule[] }
+  | { readonly kind: 'dns'; readonly rules: readonly NamePattern[] }
+  | { readonly kind: 'kafka'; readonly rules: readonly KafkaRule[] }
+  | { readonly kind: 'generic'; readonly parser: string; readonly rules: readonly GenericRule[] };
+
+/**
+ * A number (0: every port of the protocol; `endPort` equals `port` for a single one), a name that each destination
+ * resolves by its own container ports (lower case), or with an ICMP protocol a type (0: every type of the family).
+ */
+export type PortMatch =
+  | { readonly kind: 'number'; readonly port: number; readonly endPort: number; readonly protocol: Protocol }
+  | { readonly kind: 'name'; readonly name: string; readonly protocol: Protocol };
+
+/** An entry of toPorts, or all of icmps. Without ports it matches nothing. */
 export interface PortRule {
   readonly ports: readonly PortMatch[];
   readonly l7: L7Rules | undefined;
+  /** TLS server names that a client may ask for; empty: any, without looking. */
+  readonly serverNames: readonly string[];
 }
 
-export type PeerSelector = { readonly kind: 'labels'; readonly selector: Selector };
+export type Entity =
+  | 'all'
+  | 'world'
+  | 'world-ipv4'
+  | 'world-ipv6'
+  | 'cluster'
+  | 'cluster-mesh'
+  | 'host'
+  | 'remote-node'
+  | 'kube-apiserver'
+  | 'ingress'
+  | 'init'
+  | 'health'
+  | 'unmanaged'
+  | 'none';
+
+/**
+ * Who is at the other end.
+ * labels: endpoints, with namespace and cluster already added to the selector; nodes (source "node", reserved:remote-node).
+ * cidr: world peers in the prefix and in none of `except`; host bits are zero.
+ * cidrGroup: world peers in a prefix of the groups by name or by the groups' labels, and in none of `except`.
+ * fqdn: world peers whose address is one of the name's.
+ * service: what the service "namespace/name", or those of `namespace` ('': every one) that `selector` selects, stands for:
+ * the pods it selects, or for a service without selector the addresses of its EndpointSlices.
+ */
+export type PeerSelector =
+  | { readonly kind: 'labels'; readonly selector: Selector }
+  | { readonly kind: 'entity'; readonly entity: Entity }
+  | { readonly kind: 'cidr'; readonly cidr: Cidr; readonly except: readonly Cidr[] }
+  | { readonly kind: 'cidrGroup'; readonly group: string | Selector; readonly except: readonly Cidr[] }
+  | { readonly kind: 'fqdn'; readonly name: NamePattern }
+  | { readonly kind: 'service'; readonly namespace: string; readonly service: string | Selector };
 
 /** One list item of ingress or egress: peers AND ports. */
 export interface DirectionRule {
   /** 'any': no restriction on the peer; an empty list selects nobody. */
   readonly peers: 'any' | readonly PeerSelector[];
-  /** 'all': every port and protocol. */
+  /** 'all': every port and protocol, ICMP too. */
   readonly ports: 'all' | readonly PortRule[];
+  /** Refuses instead of allowing; with L7 rules, the requests that match one of them. */
   readonly deny: boolean;
+  /** Where it was written: line and field path in the object's file. */
+  readonly place: RulePlace;
 }
 
-/** One `spec`. A direction that is undefined is not spoken of. */
+/** Where in the object's file a rule stands. */
+export interface RulePlace {
+  readonly line: number;
+  readonly field: string;
+}
+
+/** One `spec`. A direction that is undefined is not spoken of. `subject` of 'nodes' selects nodes by their labels. */
 export interface PolicyRule {
+  readonly on: 'endpoints' | 'nodes';
   readonly subject: Selector;
   readonly ingress: readonly DirectionRule[] | undefined;
   readonly egress: readonly DirectionRule[] | undefined;
   readonly defaultDeny: { readonly ingress: boolean; readonly egress: boolean };
 }
 
+export type PolicyKind = 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy' | 'NetworkPolicy';
+
+/** Any kind of policy: their differences are gone after parsing. */
 export interface PolicyObject extends Meta {
-  readonly kind: 'CiliumNetworkPolicy';
+  readonly kind: PolicyKind;
   readonly rules: readonly PolicyRule[];
 }
 
-export type MeshObject = NamespaceObject | PodObject | DeploymentObject | ServiceObject | PolicyObject;
+export interface CidrGroupObject extends Meta {
+  readonly kind: 'CiliumCIDRGroup';
+  readonly cidrs: readonly Cidr[];
+}
+
+/** Addresses of a service without selector. `service`: its name, from the label kubernetes.io/service-name. */
+export interface EndpointSliceObject extends Meta {
+  readonly kind: 'EndpointSlice';
+  readonly service: string;
+  readonly addresses: readonly Address[];
+}
+
+/** A node of the cluster, this one included. */
+export interface NodeObject extends Meta {
+  readonly kind: 'Node';
+  readonly addresses: readonly Address[];
+}
+
+export type MeshObject =
+  | NamespaceObject
+  | PodObject
+  | DeploymentObject
+  | ServiceObject
+  | PolicyObject
+  | CidrGroupObject
+  | EndpointSliceObject
+  | NodeObject;
 
 /** "Kind namespace/name", unique among the objects of a directory. */
 export function objectKey(object: MeshObject): string {

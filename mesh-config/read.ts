@@ -1,10 +1,14 @@
 // Users' YAML -> model objects, or the reasons why not. An object with a problem is never returned: nothing is half applied.
 
+import { cidrGroupKinds } from './kinds/cidr-group.ts';
 import { deploymentKind } from './kinds/deployment.ts';
-import type { Kind } from './kinds/kind.ts';
+import { endpointSliceKind } from './kinds/endpoint-slice.ts';
+import type { Kind, ReadOptions } from './kinds/kind.ts';
 import { namespaceKind } from './kinds/namespace.ts';
+import { nodeKind } from './kinds/node.ts';
 import { podKind } from './kinds/pod.ts';
-import { policyKind } from './kinds/policy.ts';
+import { ciliumPolicyKind, clusterwidePolicyKind } from './kinds/policy/cilium.ts';
+import { networkPolicyKind } from './kinds/policy/network-policy.ts';
 import { serviceKind } from './kinds/service.ts';
 import { type MeshObject, objectKey, type Problem } from './model.ts';
 import { isRecord } from './schema/fields.ts';
@@ -13,10 +17,25 @@ import { didYouMean } from './schema/suggest.ts';
 import { type Path, parseYaml, type YamlDocument } from './yaml.ts';
 
 /** Every kind that is understood. */
-export const KINDS: readonly Kind[] = [namespaceKind, podKind, deploymentKind, serviceKind, policyKind];
+export const KINDS: readonly Kind[] = [
+  namespaceKind,
+  nodeKind,
+  podKind,
+  deploymentKind,
+  serviceKind,
+  endpointSliceKind,
+  networkPolicyKind,
+  ciliumPolicyKind,
+  clusterwidePolicyKind,
+  ...cidrGroupKinds,
+];
+
+const DEFAULTS: ReadOptions = { nodePeers: false };
 
 /** Problems that are kept of one file. */
 const MAX_PROBLEMS = 1_000;
+
+export type { ReadOptions };
 
 export interface ReadResult {
   /** Objects without problems, in the order written. */
@@ -36,13 +55,13 @@ interface Written {
  * A file with a syntax error gives no objects; otherwise each object stands or falls alone, and of two with the same
  * kind, namespace and name neither is returned.
  */
-export function readObjects(file: string, text: string): ReadResult {
+export function readObjects(file: string, text: string, options: Partial<ReadOptions> = {}): ReadResult {
   const yaml = parseYaml(text);
   const problems: Problem[] = yaml.problems.map((p) => ({ file, ...p, field: '', warning: false }));
   const read = yaml.documents.flatMap((document) => open({ value: document.value, path: [], document }));
   const byKey = new Map<string, MeshObject[]>();
   for (const written of read) {
-    const object = readOne(file, written, problems);
+    const object = readOne(written, { file, options: { ...DEFAULTS, ...options }, problems });
     if (object) byKey.set(objectKey(object), [...(byKey.get(objectKey(object)) ?? []), object]);
   }
   const objects: MeshObject[] = [];
@@ -72,17 +91,24 @@ function open(written: Written): readonly Written[] {
   return value.items.map((item: unknown, i) => ({ value: item, path: [...path, 'items', i], document }));
 }
 
-function readOne(file: string, written: Written, problems: Problem[]): MeshObject | undefined {
-  const { value, path, document } = written;
+function readOne(
+  { value, path, document }: Written,
+  { file, options, problems }: { file: string; options: ReadOptions; problems: Problem[] },
+): MeshObject | undefined {
   const origin = { file, line: path.length === 0 ? document.line : document.lineAt(path) };
   const report = createReport();
   const kind = kindOf(value, report);
-  const object = kind?.read(value, origin, report);
+  const lineOf = (inner: Path): number => (inner.length === 0 ? origin.line : document.lineAt([...path, ...inner]));
+  const object = kind?.read(value, {
+    origin,
+    report,
+    options,
+    placeOf: (inner) => ({ line: lineOf(inner), field: formatPath([...path, ...inner]) }),
+  });
   const name = nameOf(value);
   const found = report.findings.map(({ path: inner, reason, warning }): Problem => {
-    const whole = [...path, ...inner];
-    const line = inner.length === 0 ? origin.line : document.lineAt(whole);
-    return { file, line, field: formatPath(whole), reason, warning, ...(name === '' ? {} : { object: name }) };
+    const field = formatPath([...path, ...inner]);
+    return { file, line: lineOf(inner), field, reason, warning, ...(name === '' ? {} : { object: name }) };
   });
   problems.push(...found.sort((a, b) => a.line - b.line));
   return report.refused ? undefined : object;
@@ -102,12 +128,10 @@ function kindOf(value: unknown, report: ReturnType<typeof createReport>): Kind |
   if (report.refused) return undefined;
   const found = KINDS.find((k) => k.kind === kind && k.apiVersion === apiVersion);
   if (found) return found;
-  const sameKind = KINDS.find((k) => k.kind === kind);
-  if (sameKind) {
-    report.problem(
-      ['apiVersion'],
-      `${sameKind.kind} of ${show(apiVersion)} is not supported, only of "${sameKind.apiVersion}"`,
-    );
+  const versions = KINDS.filter((k) => k.kind === kind).map((k) => `"${k.apiVersion}"`);
+  if (versions.length > 0) {
+    const reason = `${kind} of ${show(apiVersion)} is not supported, only of ${versions.join(', ')}`;
+    report.problem(['apiVersion'], reason);
   } else if (kind === 'List') {
     report.problem(
       ['kind'],
@@ -128,6 +152,6 @@ function nameOf(value: unknown): string {
   if (!isRecord(value) || typeof value.kind !== 'string' || !isRecord(value.metadata)) return '';
   const { namespace, name } = value.metadata;
   if (typeof name !== 'string') return '';
-  const cluster = value.kind === 'Namespace' || value.kind.includes('Clusterwide');
-  return `${value.kind} ${cluster ? '' : typeof namespace === 'string' ? namespace : 'default'}/${name}`;
+  const inCluster = KINDS.some((k) => k.kind === value.kind && !k.namespaced);
+  return `${value.kind} ${inCluster ? '' : typeof namespace === 'string' ? namespace : 'default'}/${name}`;
 }

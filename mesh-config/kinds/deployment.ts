@@ -50,7 +50,7 @@ export const deploymentKind = defineKind({
   kind: 'Deployment',
   namespaced: true,
   schema,
-  lower({ spec }, meta, report) {
+  lower({ spec }, meta, { report }) {
     const { metadata, spec: pod } = spec.template;
     const podLabels = metadata?.labels ?? {};
     checkSelector(spec, podLabels, report);

@@ -1,19 +1,36 @@
 // What every kind of object has: apiVersion, kind, metadata, and a way to become a model object.
 
 import { z } from 'zod';
-import type { MeshObject, Meta, Origin } from '../model.ts';
+import type { MeshObject, Meta, Origin, RulePlace } from '../model.ts';
 import { ignored, type Notes, notesFor, objectOf, unsupported } from '../schema/fields.ts';
 import { annotations, dnsLabel, labels } from '../schema/names.ts';
 import type { Report } from '../schema/report.ts';
 import { validate } from '../schema/validate.ts';
+import type { Path } from '../yaml.ts';
+
+/** What is switched on where objects are read. */
+export interface ReadOptions {
+  /** Peers may be nodes by their labels (fromNodes, toNodes). Off: such a policy is refused. */
+  readonly nodePeers: boolean;
+}
+
+/** Where an object comes from, and where to say what is wrong with it. */
+export interface Source {
+  readonly origin: Origin;
+  readonly report: Report;
+  readonly options: ReadOptions;
+  /** Where in the file the object's field at `path` stands. */
+  placeOf(path: Path): RulePlace;
+}
 
 /** A reader for one kind. */
 export interface Kind {
   readonly apiVersion: string;
   readonly kind: MeshObject['kind'];
+  readonly namespaced: boolean;
   readonly schema: z.ZodType;
-  /** The object as YAML gave it -> model. undefined: refused, the reasons are in `report`. */
-  read(value: unknown, origin: Origin, report: Report): MeshObject | undefined;
+  /** The object as YAML gave it -> model. undefined: refused, the reasons are in its report. */
+  read(value: unknown, source: Source): MeshObject | undefined;
 }
 
 const BOOKKEEPING = ignored('it is the bookkeeping of an API server');
@@ -38,10 +55,14 @@ export function metadataOf(name: z.ZodType<string>) {
 }
 
 /** metadata of a cluster-scoped object. */
-export const clusterMetadata = objectOf(
-  { name: dnsLabel, labels: labels.optional(), annotations: annotations.optional() },
-  { notes: { ...metadataNotes, namespace: unsupported({ why: 'the object is not in a namespace', harmless: [''] }) } },
-);
+export function clusterMetadataOf(name: z.ZodType<string>) {
+  return objectOf(
+    { name, labels: labels.optional(), annotations: annotations.optional() },
+    {
+      notes: { ...metadataNotes, namespace: unsupported({ why: 'the object is not in a namespace', harmless: [''] }) },
+    },
+  );
+}
 
 interface WrittenMetadata {
   readonly name: string;
@@ -57,13 +78,15 @@ export function defineKind<Schema extends z.ZodType<{ metadata: WrittenMetadata 
   readonly namespaced: boolean;
   readonly schema: Schema;
   /** What the schema cannot say is reported by `report.problem`; the object is refused then, whatever is returned. */
-  readonly lower: (value: z.infer<Schema>, meta: Meta, report: Report) => MeshObject;
+  readonly lower: (value: z.infer<Schema>, meta: Meta, source: Source) => MeshObject;
 }): Kind {
   return {
     apiVersion: definition.apiVersion,
     kind: definition.kind,
+    namespaced: definition.namespaced,
     schema: definition.schema,
-    read(value, origin, report) {
+    read(value, source) {
+      const { origin, report } = source;
       const valid = validate(definition.schema, value, { path: [], report });
       if (valid === undefined) return undefined;
       const { name, namespace = 'default', labels: own = {}, annotations: notes = {} } = valid.metadata;
@@ -74,7 +97,7 @@ export function defineKind<Schema extends z.ZodType<{ metadata: WrittenMetadata 
         annotations: notes,
         origin,
       };
-      return definition.lower(valid, meta, report);
+      return definition.lower(valid, meta, source);
     },
   };
 }

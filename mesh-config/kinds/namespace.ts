@@ -1,10 +1,11 @@
 // v1 Namespace.
 
 import { ignored, objectOf } from '../schema/fields.ts';
-import { clusterMetadata, defineKind, statusNote, typeFields } from './kind.ts';
+import { dnsLabel } from '../schema/names.ts';
+import { clusterMetadataOf, defineKind, statusNote, typeFields } from './kind.ts';
 
 const schema = objectOf(
-  { ...typeFields('v1', 'Namespace'), metadata: clusterMetadata },
+  { ...typeFields('v1', 'Namespace'), metadata: clusterMetadataOf(dnsLabel) },
   { notes: { ...statusNote, spec: ignored('it holds only finalizers, which belong to an API server') } },
 );
 

@@ -61,7 +61,7 @@ export const podKind = defineKind({
   kind: 'Pod',
   namespaced: true,
   schema,
-  lower: (value, meta, report) => ({
+  lower: (value, meta, { report }) => ({
     kind: 'Pod',
     ...meta,
     spec: lowerPodSpec(value.spec, { path: ['spec'], report }),

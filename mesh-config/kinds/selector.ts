@@ -26,25 +26,34 @@ function selectorOf(key: z.ZodType<string, string>) {
 /** LabelSelector of Kubernetes. */
 export const labelSelector = selectorOf(labelKey);
 
-const SOURCES = ['any', 'k8s', 'reserved'];
-/** Sources that policies may name in general, of labels that nothing has here. */
-const OTHER_SOURCES = ['cidr', 'cidrgroup', 'fqdn', 'node', 'unspec', 'cni', 'gen', 'directory', 'container'];
+/** Sources of labels that exist, whether or not something that can be selected has them. */
+const SOURCES = [
+  ...['any', 'k8s', 'reserved', 'node', 'cidr', 'cidrgroup', 'fqdn'],
+  ...['unspec', 'cni', 'gen', 'directory', 'container'],
+];
 
-const sourcedKey = z.string().superRefine((text, context) => {
-  const { source, key } = splitSource(text);
-  const parsed = labelKey.safeParse(key);
-  if (!parsed.success) context.addIssue(parsed.error.issues[0]?.message ?? 'is no label key');
-  if (SOURCES.includes(source)) return;
-  const known = OTHER_SOURCES.includes(source);
-  context.addIssue(
-    known
-      ? `names labels of the source "${source}", which is not supported yet`
-      : `names an unknown label source "${source}"${didYouMean(source, [...SOURCES, ...OTHER_SOURCES])}`,
-  );
-});
+/** Keys with the sources of labels that what is selected can have. */
+function sourcedKey(sources: readonly string[]) {
+  return z.string().superRefine((text, context) => {
+    const { source, key } = splitSource(text);
+    const parsed = labelKey.safeParse(key);
+    if (!parsed.success) context.addIssue(parsed.error.issues[0]?.message ?? 'is no label key');
+    if (sources.includes(source)) return;
+    const possible = sources.map((name) => `"${name}"`).join(', ');
+    context.addIssue(
+      SOURCES.includes(source)
+        ? `names labels of the source "${source}", which nothing has that can be selected here, only ${possible}`
+        : `names an unknown label source "${source}"${didYouMean(source, SOURCES)}`,
+    );
+  });
+}
 
 /** EndpointSelector of a policy: keys "source:key" or "key", which is the same as "any:key". */
-export const endpointSelector = selectorOf(sourcedKey);
+export const endpointSelector = selectorOf(sourcedKey(['any', 'k8s', 'reserved']));
+/** The same for nodes. Their labels have one source, whatever the key says; besides they have reserved ones. */
+export const nodeSelector = selectorOf(sourcedKey(['any', 'k8s', 'node', 'reserved']));
+/** The same for services, which have no reserved labels. */
+export const serviceSelector = selectorOf(sourcedKey(['any', 'k8s']));
 export type WrittenSelector = z.infer<typeof labelSelector>;
 
 /** "k8s:app" -> k8s, app; "app" -> any, app. */
@@ -61,6 +70,14 @@ export function lowerPlainSelector(selector: WrittenSelector, at: { path: Path; 
 /** Requirements of a policy's selector, in the order written, before any namespace is added. */
 export function lowerSourcedSelector(selector: WrittenSelector, at: { path: Path; report: Report }): Requirement[] {
   return lower(selector, at, splitSource);
+}
+
+/** Requirements on nodes. */
+export function lowerNodeSelector(selector: WrittenSelector, at: { path: Path; report: Report }): Requirement[] {
+  return lower(selector, at, (text) => {
+    const { source, key } = splitSource(text);
+    return { source: source === 'reserved' ? source : 'node', key };
+  });
 }
 
 function lower(

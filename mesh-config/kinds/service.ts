@@ -68,7 +68,7 @@ export const serviceKind = defineKind({
   kind: 'Service',
   namespaced: true,
   schema,
-  lower({ spec }, meta, report) {
+  lower({ spec }, meta, { report }) {
     if (spec.type !== undefined && spec.type !== 'ClusterIP') {
       report.problem(['spec', 'type'], `type ${show(spec.type)} is not supported yet, only ClusterIP is`);
     }

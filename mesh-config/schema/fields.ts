@@ -9,6 +9,7 @@ import { didYouMean } from './suggest.ts';
 /** What happens to a field that is known but has no meaning in Weir. */
 export type Note =
   | { readonly kind: 'ignored'; readonly why: string }
+  | { readonly kind: 'misplaced'; readonly why: string }
   | { readonly kind: 'unsupported'; readonly why: string; readonly harmless: readonly unknown[] };
 
 export type Notes = Readonly<Record<string, Note>>;
@@ -25,25 +26,55 @@ export function unsupported(options: { why?: string; harmless?: readonly unknown
   return { kind: 'unsupported', why: options.why ?? '', harmless: options.harmless ?? [] };
 }
 
+/** Refused by name: the field has a meaning, but in another place. */
+export function misplaced(why: string): Note {
+  return { kind: 'misplaced', why };
+}
+
 /** The same note for several fields. */
 export function notesFor(names: readonly string[], note: Note): Notes {
   return Object.fromEntries(names.map((name) => [name, note]));
 }
 
-interface ObjectOptions {
+export interface ObjectOptions {
   readonly notes: Notes;
   /** 'absent': a field that is null is left out, as an API server does. 'refused': where "absent" means "everybody". */
   readonly nulls: 'absent' | 'refused';
+  /** Of these fields exactly one must be there; none named: no such rule. */
+  readonly exactlyOne: readonly string[];
+  /** Of these fields one or more must be there. */
+  readonly atLeastOne: readonly string[];
 }
 
-const DEFAULTS: ObjectOptions = { notes: {}, nulls: 'absent' };
-const optionsOf = new WeakMap<z.ZodType, ObjectOptions>();
+const DEFAULTS: ObjectOptions = { notes: {}, nulls: 'absent', exactlyOne: [], atLeastOne: [] };
+/** A registry, because what is derived from a schema (with a description, say) keeps its entry. */
+const optionsOf = z.registry<ObjectOptions>();
 
 /** A zod object that refuses unknown fields, and knows the fields of `notes`. */
 export function objectOf<Shape extends z.ZodRawShape>(shape: Shape, options: Partial<ObjectOptions> = {}) {
-  const schema = z.strictObject(shape);
-  optionsOf.set(schema, { ...DEFAULTS, ...options });
+  const all: ObjectOptions = { ...DEFAULTS, ...options };
+  const schema = z.strictObject(shape).superRefine((value, context) => {
+    const reason = choiceProblem(Object.keys(value), all);
+    if (reason !== undefined) context.addIssue({ code: 'custom', message: reason });
+  });
+  optionsOf.add(schema, all);
   return schema;
+}
+
+/** What was said of an object's fields, for those who write the schema in another language. */
+export function objectOptions(schema: z.ZodType): ObjectOptions {
+  return optionsOf.get(schema) ?? DEFAULTS;
+}
+
+function choiceProblem(present: readonly string[], { exactlyOne, atLeastOne }: ObjectOptions): string | undefined {
+  const list = (names: readonly string[]): string => names.map(show).join(', ');
+  const chosen = exactlyOne.filter((name) => present.includes(name));
+  if (exactlyOne.length > 0 && chosen.length === 0) return `must have one of ${list(exactlyOne)}`;
+  if (chosen.length > 1) return `has ${list(chosen)}, but only one of ${list(exactlyOne)} is possible`;
+  if (atLeastOne.length > 0 && !atLeastOne.some((name) => present.includes(name))) {
+    return `must have at least one of ${list(atLeastOne)}`;
+  }
+  return undefined;
 }
 
 /**
@@ -71,7 +102,7 @@ function walk(schema: z.ZodType, value: unknown, path: Path, report: Report): un
   }
   if (!(inner instanceof z.ZodObject) || !isRecord(value)) return value;
   const shape = inner.shape as Readonly<Record<string, z.ZodType>>;
-  const { notes, nulls } = optionsOf.get(inner) ?? DEFAULTS;
+  const { notes, nulls } = objectOptions(inner);
   const kept: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(value)) {
     const known = Object.hasOwn(shape, name) ? shape[name] : undefined;
@@ -93,6 +124,8 @@ function reportField(
     at.report.problem(at.path, `unknown field ${show(name)}${hint}`);
   } else if (note.kind === 'ignored') {
     if (value !== null) at.report.warn(at.path, `"${name}" is ignored: ${note.why}`);
+  } else if (note.kind === 'misplaced') {
+    at.report.problem(at.path, `"${name}" is not possible here: ${note.why}`);
   } else if (value !== null && !note.harmless.some((h) => (h === 'empty' ? isEmpty(value) : h === value))) {
     at.report.problem(at.path, `"${name}" is not supported yet${note.why === '' ? '' : `: ${note.why}`}`);
   }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
-import { ignored, objectOf, unsupported } from './fields.ts';
+import { ignored, misplaced, objectOf, unsupported } from './fields.ts';
 import { dnsLabel, dnsSubdomain, labelKey, labelValue, portName } from './names.ts';
+import { openApiOf } from './openapi.ts';
 import { createReport, formatPath } from './report.ts';
 import { didYouMean, nearest } from './suggest.ts';
 import { validate } from './validate.ts';
@@ -88,7 +89,7 @@ describe('validate', () => {
       name: 'null where it is not',
       value: { name: 'a', inner: { list: null } },
       result: undefined,
-      findings: ['inner.list: must be a list, not null'],
+      findings: ['inner.list: must be a list, not null: leave the field out if that is meant'],
     },
     {
       name: 'an ignored field',
@@ -132,4 +133,79 @@ describe('validate', () => {
       );
     });
   }
+});
+
+describe('fields that go together', () => {
+  const schema = objectOf(
+    { a: z.string().optional(), b: z.string().optional(), mode: z.enum(['x'], 'is no mode: write x').optional() },
+    { exactlyOne: ['a', 'b'], notes: { c: misplaced('write it outside') } },
+  ).describe('with a description');
+  const cases: { value: unknown; reasons: readonly string[] }[] = [
+    { value: { a: '1' }, reasons: [] },
+    { value: {}, reasons: [': must have one of "a", "b"'] },
+    { value: { a: '1', b: '2' }, reasons: [': has "a", "b", but only one of "a", "b" is possible'] },
+    { value: { a: '1', c: null }, reasons: ['c: "c" is not possible here: write it outside'] },
+    { value: { a: '1', mode: 'y' }, reasons: ['mode: "y" is no mode: write x'] },
+  ];
+  for (const { value, reasons } of cases) {
+    test(JSON.stringify(value), () => {
+      const report = createReport();
+      validate(schema, value, { path: [], report });
+      assert.deepEqual(
+        report.findings.map((f) => `${formatPath(f.path)}: ${f.reason}`),
+        reasons,
+      );
+    });
+  }
+
+  test('atLeastOne asks for one', () => {
+    const report = createReport();
+    validate(objectOf({ a: z.string().optional() }, { atLeastOne: ['a'] }), {}, { path: [], report });
+    assert.deepEqual(
+      report.findings.map((f) => f.reason),
+      ['must have at least one of "a"'],
+    );
+  });
+});
+
+describe('openApiOf', () => {
+  const whole = (spec: z.ZodType) =>
+    objectOf({ apiVersion: z.literal('v1'), kind: z.literal('A'), metadata: objectOf({ name: z.string() }), spec });
+
+  test('writes types, choices and notes, and nothing of metadata', () => {
+    const spec = objectOf(
+      { a: z.int().optional(), b: z.union([z.int().max(9), z.string().regex(/^x$/)]).describe('One.') },
+      { exactlyOne: ['a', 'b'], notes: { c: unsupported(), d: misplaced('not now') } },
+    );
+    const free = { 'x-kubernetes-preserve-unknown-fields': true };
+    const { properties, required } = openApiOf(whole(spec)) as {
+      properties: Record<string, unknown>;
+      required: unknown;
+    };
+    assert.deepEqual(required, ['metadata', 'spec']);
+    assert.deepEqual(properties.metadata, { type: 'object' });
+    assert.deepEqual(properties.apiVersion, { type: 'string' });
+    assert.deepEqual(properties.spec, {
+      type: 'object',
+      properties: {
+        a: { type: 'integer' },
+        b: {
+          anyOf: [{ type: 'integer' }, { type: 'string' }],
+          'x-kubernetes-int-or-string': true,
+          maximum: 9,
+          pattern: '^x$',
+          description: 'One.',
+        },
+        c: { description: 'Not supported yet.', ...free },
+        d: { description: 'Not possible here: not now.', ...free },
+      },
+      required: ['b'],
+      oneOf: [{ required: ['a'] }, { required: ['b'] }],
+      not: { anyOf: [{ required: ['d'] }] },
+    });
+  });
+
+  test('refuses a union that the language has not', () => {
+    assert.throws(() => openApiOf(whole(z.union([z.string(), z.boolean()]))), /a union of string and boolean/);
+  });
 });

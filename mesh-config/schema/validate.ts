@@ -31,9 +31,12 @@ function reasonOf(issue: z.core.$ZodIssue, value: unknown): string {
       if (value === undefined) return 'required, but missing';
       return issue.expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')
         ? `must be a string: write "${value}" in quotes`
-        : `must be ${article(issue.expected)}, not ${show(value)}`;
+        : `must be ${article(issue.expected)}, not ${value === null ? 'null: leave the field out if that is meant' : show(value)}`;
     case 'invalid_value': {
+      // A text of the schema's own goes on after the value; those of the library do not.
+      if (!issue.message.startsWith('Invalid')) return `${show(value)} ${issue.message}`;
       const values = issue.values.map(String);
+      if (value === undefined) return `required, but missing: one of ${values.join(', ')}`;
       return `${show(value)} is none of ${values.join(', ')}${didYouMean(String(value), values)}`;
     }
     case 'invalid_key':

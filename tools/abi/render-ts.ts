@@ -103,7 +103,9 @@ function encodeField(field: Field): string {
   const at = `at + ${field.offset}`;
   const { storage } = field;
   if (storage.kind === 'struct') return `${camel(storage.name)}.encode(${value}, target, ${at});`;
-  if (storage.kind !== 'integer') return `target.set(${value}.subarray(0, ${field.size}), ${at});`;
+  // One by one: subarray() would give every short array a buffer of its own, which takes more memory than it does.
+  if (storage.kind !== 'integer')
+    return `for (let i = 0; i < ${field.size}; i++) target[${at} + i] = ${value}[i] ?? 0;`;
   if (storage.bytes === 1) return `target[${at}] = ${value};`;
   return `view.set${numeric(storage.bytes)}(${at}, ${value}, ${!storage.network});`;
 }
