@@ -12,6 +12,8 @@ struct abi {
 	struct identity_value identity_value;
 	struct policy_key policy_key;
 	struct policy_value policy_value;
+	struct policy_counter policy_counter;
+	struct lifeline_key lifeline_key;
 	struct ct_key ct_key;
 	struct ct_side ct_side;
 	struct ct_entry ct_entry;
@@ -30,6 +32,7 @@ struct abi {
 	enum policy_match policy_match;
 	enum policy_action policy_action;
 	enum node_flag node_flag;
+	enum endpoint_flag endpoint_flag;
 	enum addr_flag addr_flag;
 	enum ct_flag ct_flag;
 	enum counter_limit counter_limit;
@@ -41,6 +44,7 @@ struct abi {
 	struct policy_match_doc policy_match_doc;
 	struct policy_action_doc policy_action_doc;
 	struct node_flag_doc node_flag_doc;
+	struct endpoint_flag_doc endpoint_flag_doc;
 	struct addr_flag_doc addr_flag_doc;
 	struct ct_flag_doc ct_flag_doc;
 	struct counter_limit_doc counter_limit_doc;
@@ -56,6 +60,8 @@ _Static_assert(sizeof(struct endpoint) == 56, "endpoint");
 _Static_assert(sizeof(struct identity_key) == 20, "identity_key");
 _Static_assert(sizeof(struct policy_key) == 16, "policy_key");
 _Static_assert(sizeof(struct policy_value) == 16, "policy_value");
+_Static_assert(sizeof(struct policy_counter) == 24, "policy_counter");
+_Static_assert(sizeof(struct lifeline_key) == 20, "lifeline_key");
 _Static_assert(sizeof(struct ct_key) == 40, "ct_key");
 _Static_assert(sizeof(struct ct_entry) == 112, "ct_entry");
 _Static_assert(sizeof(struct fragment_key) == 40, "fragment_key");

@@ -62,9 +62,28 @@ export const POLICY_ACTION_NAMES: Readonly<Record<number, string>> = {
 
 /** send flow events for new, changed and closed connections */
 export const NODE_VERDICT_EVENTS = 1;
+/** audit mode: what policy denies passes and is reported as ACTION_AUDIT */
+export const NODE_AUDIT = 2;
+/** the node's own ingress is under policy (subject: the host's identity) */
+export const NODE_HOST_INGRESS = 4;
+/** the node's own egress is under policy */
+export const NODE_HOST_EGRESS = 8;
+/** audit mode of the node's own policy alone */
+export const NODE_HOST_AUDIT = 16;
 /** enum node_flag: number to name. */
 export const NODE_FLAG_NAMES: Readonly<Record<number, string>> = {
   1: 'NODE_VERDICT_EVENTS',
+  2: 'NODE_AUDIT',
+  4: 'NODE_HOST_INGRESS',
+  8: 'NODE_HOST_EGRESS',
+  16: 'NODE_HOST_AUDIT',
+};
+
+/** audit mode: what its policy denies passes and is reported as ACTION_AUDIT */
+export const ENDPOINT_AUDIT = 1;
+/** enum endpoint_flag: number to name. */
+export const ENDPOINT_FLAG_NAMES: Readonly<Record<number, string>> = {
+  1: 'ENDPOINT_AUDIT',
 };
 
 /** owned by this node: delivered to its stack */
@@ -95,6 +114,8 @@ export const CT_DENIED = 64;
 export const CT_CUT = 128;
 /** close event was sent */
 export const CT_CLOSED = 256;
+/** seen at a device of the node, which only sent it on: not the node's own */
+export const CT_FORWARDED = 512;
 /** enum ct_flag: number to name. */
 export const CT_FLAG_NAMES: Readonly<Record<number, string>> = {
   1: 'CT_INITIATOR_A',
@@ -106,6 +127,7 @@ export const CT_FLAG_NAMES: Readonly<Record<number, string>> = {
   64: 'CT_DENIED',
   128: 'CT_CUT',
   256: 'CT_CLOSED',
+  512: 'CT_FORWARDED',
 };
 
 /** places for each reason */
@@ -128,8 +150,10 @@ export const LOSS_CONNTRACK = 2;
 export const LOSS_FRAGMENT = 3;
 /** reverse translations that could not be written */
 export const LOSS_REVERSE = 4;
+/** uses of policy entries that could not be counted */
+export const LOSS_POLICY_COUNTER = 5;
 /** number of kinds */
-export const LOSS_KINDS = 5;
+export const LOSS_KINDS = 6;
 /** enum loss: number to name. */
 export const LOSS_NAMES: Readonly<Record<number, string>> = {
   0: 'LOSS_EVENT',
@@ -137,7 +161,8 @@ export const LOSS_NAMES: Readonly<Record<number, string>> = {
   2: 'LOSS_CONNTRACK',
   3: 'LOSS_FRAGMENT',
   4: 'LOSS_REVERSE',
-  5: 'LOSS_KINDS',
+  5: 'LOSS_POLICY_COUNTER',
+  6: 'LOSS_KINDS',
 };
 
 /** a connection began */
@@ -168,7 +193,7 @@ export const DROP_POLICY_DENIED = 133;
 export const DROP_INVALID_PACKET = 134;
 /** the packet ends within a header. */
 export const DROP_TRUNCATED = 135;
-/** neither TCP, UDP nor ICMP. */
+/** neither TCP, UDP, SCTP nor ICMP. */
 export const DROP_UNKNOWN_L4 = 137;
 /** neither ARP, IPv4 nor IPv6. */
 export const DROP_UNKNOWN_L3 = 139;
@@ -220,7 +245,7 @@ export const DROP_REASONS: Readonly<Record<number, DropReason>> = {
   133: { name: 'DROP_POLICY_DENIED', text: 'Policy denied', flowName: 'POLICY_DENIED', meaning: 'no policy entry allows it' },
   134: { name: 'DROP_INVALID_PACKET', text: 'Invalid packet', flowName: 'INVALID_PACKET_DROPPED', meaning: 'the IP header contradicts itself' },
   135: { name: 'DROP_TRUNCATED', text: 'CT: Truncated or invalid header', flowName: 'CT_TRUNCATED_OR_INVALID_HEADER', meaning: 'the packet ends within a header' },
-  137: { name: 'DROP_UNKNOWN_L4', text: 'CT: Unknown L4 protocol', flowName: 'CT_UNKNOWN_L4_PROTOCOL', meaning: 'neither TCP, UDP nor ICMP' },
+  137: { name: 'DROP_UNKNOWN_L4', text: 'CT: Unknown L4 protocol', flowName: 'CT_UNKNOWN_L4_PROTOCOL', meaning: 'neither TCP, UDP, SCTP nor ICMP' },
   139: { name: 'DROP_UNKNOWN_L3', text: 'Unsupported L3 protocol', flowName: 'UNSUPPORTED_L3_PROTOCOL', meaning: 'neither ARP, IPv4 nor IPv6' },
   151: { name: 'DROP_UNROUTABLE', text: 'Stale or unroutable IP', flowName: 'STALE_OR_UNROUTABLE_IP', meaning: 'routed to a pod that does not have the address (any more)' },
   155: { name: 'DROP_CT_FULL', text: 'CT: Map insertion failed', flowName: 'CT_MAP_INSERTION_FAILED', meaning: 'conntrack had no room' },
@@ -293,7 +318,7 @@ export interface Endpoint {
   readonly identity: number;
   /** endpoint id, unique on the node */
   readonly id: number;
-  /** reserved, 0 */
+  /** ENDPOINT_* bits */
   readonly flags: number;
   /** MAC address of the pod's interface */
   readonly podMac: Uint8Array;
@@ -315,10 +340,10 @@ export const endpoint: Struct<Endpoint> = {
     view.setUint32(at + 4, value.identity, true);
     view.setUint16(at + 8, value.id, true);
     view.setUint16(at + 10, value.flags, true);
-    target.set(value.podMac.subarray(0, 6), at + 12);
-    target.set(value.hostMac.subarray(0, 6), at + 18);
-    target.set(value.ip4.subarray(0, 16), at + 24);
-    target.set(value.ip6.subarray(0, 16), at + 40);
+    for (let i = 0; i < 6; i++) target[at + 12 + i] = value.podMac[i] ?? 0;
+    for (let i = 0; i < 6; i++) target[at + 18 + i] = value.hostMac[i] ?? 0;
+    for (let i = 0; i < 16; i++) target[at + 24 + i] = value.ip4[i] ?? 0;
+    for (let i = 0; i < 16; i++) target[at + 40 + i] = value.ip6[i] ?? 0;
     return target;
   },
   decode(bytes, at = 0) {
@@ -350,7 +375,7 @@ export const identityKey: Struct<IdentityKey> = {
     target.fill(0, at, at + 20);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
     view.setUint32(at + 0, value.prefixlen, true);
-    target.set(value.ip.subarray(0, 16), at + 4);
+    for (let i = 0; i < 16; i++) target[at + 4 + i] = value.ip[i] ?? 0;
     return target;
   },
   decode(bytes, at = 0) {
@@ -468,6 +493,66 @@ export const policyValue: Struct<PolicyValue> = {
   },
 };
 
+export interface PolicyCounter {
+  /** connections, and packets that belong to none or were denied, that the entry has decided */
+  readonly hits: bigint;
+  /** those among them that passed only because of audit mode */
+  readonly audited: bigint;
+  /** seconds of CLOCK_BOOTTIME of the last one */
+  readonly lastUsed: number;
+}
+export const policyCounter: Struct<PolicyCounter> = {
+  name: 'policy_counter',
+  size: 24,
+  offsets: { hits: 0, audited: 8, lastUsed: 16 },
+  encode(value, target = new Uint8Array(24), at = 0) {
+    target.fill(0, at, at + 24);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setBigUint64(at + 0, value.hits, true);
+    view.setBigUint64(at + 8, value.audited, true);
+    view.setUint32(at + 16, value.lastUsed, true);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      hits: view.getBigUint64(at + 0, true),
+      audited: view.getBigUint64(at + 8, true),
+      lastUsed: view.getUint32(at + 16, true),
+    };
+  },
+};
+
+export interface LifelineKey {
+  /** address of the other side */
+  readonly ip: Address;
+  /** its port; 0: every port */
+  readonly port: number;
+  /** IP protocol */
+  readonly protocol: number;
+}
+export const lifelineKey: Struct<LifelineKey> = {
+  name: 'lifeline_key',
+  size: 20,
+  offsets: { ip: 0, port: 16, protocol: 18 },
+  encode(value, target = new Uint8Array(20), at = 0) {
+    target.fill(0, at, at + 20);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.ip[i] ?? 0;
+    view.setUint16(at + 16, value.port, false);
+    target[at + 18] = value.protocol;
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      ip: bytes.slice(at + 0, at + 0 + 16) as Address,
+      port: view.getUint16(at + 16, false),
+      protocol: bytes[at + 18] ?? 0,
+    };
+  },
+};
+
 export interface CtKey {
   /** the lower (address, port) of the two ends */
   readonly ipA: Address;
@@ -487,8 +572,8 @@ export const ctKey: Struct<CtKey> = {
   encode(value, target = new Uint8Array(40), at = 0) {
     target.fill(0, at, at + 40);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.set(value.ipA.subarray(0, 16), at + 0);
-    target.set(value.ipB.subarray(0, 16), at + 16);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.ipA[i] ?? 0;
+    for (let i = 0; i < 16; i++) target[at + 16 + i] = value.ipB[i] ?? 0;
     view.setUint16(at + 32, value.portA, false);
     view.setUint16(at + 34, value.portB, false);
     target[at + 36] = value.protocol;
@@ -652,8 +737,8 @@ export const fragmentKey: Struct<FragmentKey> = {
   encode(value, target = new Uint8Array(40), at = 0) {
     target.fill(0, at, at + 40);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.set(value.source.subarray(0, 16), at + 0);
-    target.set(value.destination.subarray(0, 16), at + 16);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.source[i] ?? 0;
+    for (let i = 0; i < 16; i++) target[at + 16 + i] = value.destination[i] ?? 0;
     view.setUint32(at + 32, value.id, true);
     target[at + 36] = value.protocol;
     return target;
@@ -734,7 +819,7 @@ export const serviceKey: Struct<ServiceKey> = {
   encode(value, target = new Uint8Array(24), at = 0) {
     target.fill(0, at, at + 24);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.set(value.ip.subarray(0, 16), at + 0);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.ip[i] ?? 0;
     view.setUint16(at + 16, value.port, false);
     target[at + 18] = value.protocol;
     view.setUint32(at + 20, value.slot, true);
@@ -801,7 +886,7 @@ export const backendValue: Struct<BackendValue> = {
   encode(value, target = new Uint8Array(20), at = 0) {
     target.fill(0, at, at + 20);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.set(value.ip.subarray(0, 16), at + 0);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.ip[i] ?? 0;
     view.setUint16(at + 16, value.port, false);
     target[at + 18] = value.protocol;
     target[at + 19] = value.flags;
@@ -834,7 +919,7 @@ export const reverseKey: Struct<ReverseKey> = {
     target.fill(0, at, at + 32);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
     view.setBigUint64(at + 0, value.cookie, true);
-    target.set(value.ip.subarray(0, 16), at + 8);
+    for (let i = 0; i < 16; i++) target[at + 8 + i] = value.ip[i] ?? 0;
     view.setUint16(at + 24, value.port, false);
     return target;
   },
@@ -863,7 +948,7 @@ export const reverseValue: Struct<ReverseValue> = {
   encode(value, target = new Uint8Array(24), at = 0) {
     target.fill(0, at, at + 24);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-    target.set(value.ip.subarray(0, 16), at + 0);
+    for (let i = 0; i < 16; i++) target[at + 0 + i] = value.ip[i] ?? 0;
     view.setUint16(at + 16, value.port, false);
     view.setUint32(at + 20, value.service, true);
     return target;
@@ -956,8 +1041,8 @@ export const flowEvent: Struct<FlowEvent> = {
     view.setUint32(at + 28, value.sourceIdentity, true);
     view.setUint32(at + 32, value.destinationIdentity, true);
     view.setUint32(at + 36, value.ifindex, true);
-    target.set(value.source.subarray(0, 16), at + 40);
-    target.set(value.destination.subarray(0, 16), at + 56);
+    for (let i = 0; i < 16; i++) target[at + 40 + i] = value.source[i] ?? 0;
+    for (let i = 0; i < 16; i++) target[at + 56 + i] = value.destination[i] ?? 0;
     view.setUint16(at + 72, value.sourcePort, false);
     view.setUint16(at + 74, value.destinationPort, false);
     view.setUint32(at + 76, value.length, true);
@@ -1046,9 +1131,13 @@ export const MAPS = {
   /** Address to endpoint of this node: where to deliver. Writer: agent. */
   endpoint_addrs: { type: 1, maxEntries: 8192, flags: 0, key: addressCodec, value: endpoint },
   /** Address to identity, longest prefix; a miss is the world. Writer: agent. */
-  identities: { type: 11, maxEntries: 65536, flags: 1, key: identityKey, value: identityValue },
+  identities: { type: 11, maxEntries: 524288, flags: 1, key: identityKey, value: identityValue },
   /** What a subject may receive and send, longest prefix; a miss is denied. Writer: agent. */
-  policy: { type: 11, maxEntries: 65536, flags: 1, key: policyKey, value: policyValue },
+  policy: { type: 11, maxEntries: 524288, flags: 1, key: policyKey, value: policyValue },
+  /** Uses of each policy entry, by its key; prefixlen 0: of no entry. Writer: kernel; agent deletes. */
+  policy_counters: { type: 1, maxEntries: 131072, flags: 1, key: policyKey, value: policyCounter },
+  /** What the node may always reach, whatever its own policy says. Writer: agent. */
+  lifelines: { type: 1, maxEntries: 1024, flags: 0, key: lifelineKey, value: u32 },
   /** Connections with their cached verdict. Writer: kernel (pod.bpf.c). */
   conntrack: { type: 9, maxEntries: 131072, flags: 0, key: ctKey, value: ctEntry },
   /** Ports of fragmented datagrams, from the first fragment. Writer: kernel (pod.bpf.c). */
@@ -1056,7 +1145,7 @@ export const MAPS = {
   /** Packets and bytes forwarded and dropped, by COUNTER_INDEX. Writer: kernel (pod.bpf.c). */
   counters: { type: 6, maxEntries: 1024, flags: 0, key: u32, value: counterValue },
   /** What was lost for want of room, by enum loss. Writer: kernel (pod.bpf.c, sock.bpf.c). */
-  losses: { type: 6, maxEntries: 5, flags: 0, key: u32, value: u64 },
+  losses: { type: 6, maxEntries: 6, flags: 0, key: u32, value: u64 },
   /** Flow events (struct flow_event); max_entries is its size in bytes. Writer: kernel (pod.bpf.c). */
   events: { type: 27, maxEntries: 1048576, flags: 0, key: undefined, value: undefined },
   /** Drop events sent this second, by reason. Writer: kernel (pod.bpf.c). */

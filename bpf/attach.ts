@@ -11,11 +11,26 @@ import { close, OPEN, open } from '#common/native/libc.ts';
 
 export type AttachMode = 'tcx' | 'clsact';
 
+/** What an interface leads to: a pod, or the outside of the node. */
+export type InterfaceKind = 'pod' | 'network';
+
+interface InterfaceProgram {
+  readonly name: string;
+  readonly hook: 'ingress' | 'egress';
+  readonly attachType: number;
+}
+
 /** Programs of an interface: hook for tc, attach type for tcx (linux/bpf.h; older headers lack it). */
-const INTERFACE_PROGRAMS = [
-  { name: 'from_pod', hook: 'ingress', attachType: 46 },
-  { name: 'to_pod', hook: 'egress', attachType: 47 },
-] as const;
+const INTERFACE_PROGRAMS: Readonly<Record<InterfaceKind, readonly InterfaceProgram[]>> = {
+  pod: [
+    { name: 'from_pod', hook: 'ingress', attachType: 46 },
+    { name: 'to_pod', hook: 'egress', attachType: 47 },
+  ],
+  network: [
+    { name: 'from_network', hook: 'ingress', attachType: 46 },
+    { name: 'to_network', hook: 'egress', attachType: 47 },
+  ],
+};
 /** Programs of the cgroup and their attach types (enum bpf_attach_type). */
 const CGROUP_PROGRAMS = [
   { name: 'connect4', attachType: 10 },
@@ -36,31 +51,33 @@ export interface Pins {
   readonly cgroup: string;
 }
 
-/** Attaches to `name` in the mode wanted; "auto" takes tcx if the kernel knows it. Returns the mode used. */
-export function attachInterface(
-  pins: Pins,
-  device: { readonly name: string; readonly ifindex: Ifindex },
-  mode: AttachMode | 'auto',
-): AttachMode {
+export interface Device {
+  readonly name: string;
+  readonly ifindex: Ifindex;
+  readonly kind: InterfaceKind;
+}
+
+/** Attaches to `device` in the mode wanted; "auto" takes tcx if the kernel knows it. Returns the mode used. */
+export function attachInterface(pins: Pins, device: Device, mode: AttachMode | 'auto'): AttachMode {
   if (mode !== 'clsact') {
     try {
       attachTcx(pins, device);
-      removeClsact(device.name);
+      removeClsact(device);
       return 'tcx';
     } catch (error) {
       // A kernel without tcx does not know the attach type.
       if (mode === 'tcx' || (error as BpfError).code !== 'EINVAL') throw error;
     }
   }
-  attachClsact(pins, device.name);
+  attachClsact(pins, device);
   removeLinks(join(pins.interfaces, device.name));
   return 'clsact';
 }
 
-/** Detaches from `name`, whether the interface still exists or not. */
-export function detachInterface(pins: Pins, name: string): void {
-  removeLinks(join(pins.interfaces, name));
-  removeClsact(name);
+/** Detaches from the interface, whether it still exists or not. */
+export function detachInterface(pins: Pins, device: Pick<Device, 'name' | 'kind'>): void {
+  removeLinks(join(pins.interfaces, device.name));
+  removeClsact(device);
 }
 
 /** Attaches the service programs to the cgroup at `path`. */
@@ -112,11 +129,11 @@ export function attachedInterfaces(pins: Pins): string[] {
   return list(pins.interfaces);
 }
 
-function attachTcx(pins: Pins, device: { readonly name: string; readonly ifindex: Ifindex }): void {
+function attachTcx(pins: Pins, device: Device): void {
   const directory = join(pins.interfaces, device.name);
   mkdirSync(directory, { recursive: true });
   try {
-    for (const { name, attachType } of INTERFACE_PROGRAMS) {
+    for (const { name, attachType } of INTERFACE_PROGRAMS[device.kind]) {
       ensureLink({
         program: join(pins.programs, name),
         link: join(directory, name),
@@ -167,17 +184,27 @@ function withPinned(path: string, use: (fd: number) => void): void {
   }
 }
 
-function attachClsact(pins: Pins, name: string): void {
-  tc(['qdisc', 'replace', 'dev', name, 'clsact']);
-  for (const program of INTERFACE_PROGRAMS) {
+function attachClsact(pins: Pins, { name, kind }: Device): void {
+  // One that is there stays, with the filters of others in it.
+  if (tc(['qdisc', 'show', 'dev', name, 'clsact']).trim() === '') tc(['qdisc', 'add', 'dev', name, 'clsact']);
+  for (const program of INTERFACE_PROGRAMS[kind]) {
     const pinned = ['object-pinned', join(pins.programs, program.name)];
     tc(['filter', 'replace', 'dev', name, program.hook, ...FILTER, ...pinned]);
   }
 }
 
-function removeClsact(name: string): void {
+// A pod's interface is Weir's alone. At others, only what is Weir's goes, and the qdisc if nothing else is in it.
+function removeClsact({ name, kind }: Pick<Device, 'name' | 'kind'>): void {
   try {
-    if (tc(['qdisc', 'show', 'dev', name, 'clsact']).trim() !== '') tc(['qdisc', 'del', 'dev', name, 'clsact']);
+    if (tc(['qdisc', 'show', 'dev', name, 'clsact']).trim() === '') return;
+    const filters = (hook: string): string => tc(['filter', 'show', 'dev', name, hook]);
+    for (const program of kind === 'pod' ? [] : INTERFACE_PROGRAMS[kind]) {
+      if (!filters(program.hook).includes(` ${program.name} `)) continue;
+      tc(['filter', 'del', 'dev', name, program.hook, 'pref', '1']);
+    }
+    if (kind === 'pod' || (filters('ingress') + filters('egress')).trim() === '') {
+      tc(['qdisc', 'del', 'dev', name, 'clsact']);
+    }
   } catch (error) {
     if (existsSync(`/sys/class/net/${name}`)) throw error; // else it went with its interface
   }

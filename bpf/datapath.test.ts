@@ -102,8 +102,10 @@ for (const family of FAMILIES) {
       server[Symbol.dispose]();
     });
 
-    test('the node reaches its pods without a policy, and a pod the node only with one', () => {
+    test('the node reaches a pod that lets the host in, and a pod the node by its own policy', () => {
       using listener = serve(ip(SERVER, family), 8007, inside(scene.server));
+      assert.equal(connect(ip(SERVER, family), 8007), 'EINPROGRESS');
+      scene.rule(SERVER.identity, 'ingress', 'allow', { peer: 1 });
       const client = connected(ip(SERVER, family), 8007);
       using server = accept(listener);
       client.send('probe');

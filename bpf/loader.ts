@@ -28,6 +28,8 @@ export type { BpfMap, DatapathMaps, PerCpuMap } from './maps.ts';
 export type ProgramName =
   | 'from_pod'
   | 'to_pod'
+  | 'from_network'
+  | 'to_network'
   | 'connect4'
   | 'connect6'
   | 'sendmsg4'
@@ -59,6 +61,12 @@ export interface Datapath extends Disposable {
   /** Attaches from_pod and to_pod to an interface of the current network namespace. Returns the mode used. */
   attachInterface(name: string, ifindex: Ifindex): attach.AttachMode;
   detachInterface(name: string): void;
+  /**
+   * Attaches from_network and to_network to a device of the node that leads outside, in the current network namespace.
+   * Other programs at the device go on to see its packets. Returns the mode used.
+   */
+  attachDevice(name: string, ifindex: Ifindex): attach.AttachMode;
+  detachDevice(name: string): void;
   attachCgroup(path: string): void;
   detachCgroup(): void;
   /** Reads flow events until the ring is disposed. */
@@ -90,6 +98,7 @@ const TYPE_RINGBUF = 27;
  */
 export function openDatapath(options: DatapathOptions): Datapath {
   requireBpffs(options.bpffs);
+  const mode = options.attachMode ?? 'auto';
   const root = (name: string): string => join(options.bpffs, name);
   for (const name of ['maps', 'programs', 'interfaces']) mkdirSync(root(name), { recursive: true });
   const pins: attach.Pins = { programs: root('programs'), interfaces: root('interfaces'), cgroup: root('cgroup') };
@@ -111,8 +120,10 @@ export function openDatapath(options: DatapathOptions): Datapath {
   };
   return {
     maps,
-    attachInterface: (name, ifindex) => attach.attachInterface(pins, { name, ifindex }, options.attachMode ?? 'auto'),
-    detachInterface: (name) => attach.detachInterface(pins, name),
+    attachInterface: (name, ifindex) => attach.attachInterface(pins, { name, ifindex, kind: 'pod' }, mode),
+    detachInterface: (name) => attach.detachInterface(pins, { name, kind: 'pod' }),
+    attachDevice: (name, ifindex) => attach.attachInterface(pins, { name, ifindex, kind: 'network' }, mode),
+    detachDevice: (name) => attach.detachInterface(pins, { name, kind: 'network' }),
     attachCgroup: (path) => attach.attachCgroup(pins, path),
     detachCgroup: () => attach.detachCgroup(pins),
     events: (onEvents) => createRing(fdOf('maps', 'events'), onEvents),

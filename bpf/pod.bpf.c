@@ -65,9 +65,11 @@ int from_pod(struct __sk_buff *skb)
 	reason = receive_from_pod(&h);
 	if (unlikely(reason))
 		return reason == IS_ARP ? arp_from_pod(&h) : drop(&h, reason);
+	if (unlikely(h.packet.kind == PACKET_LINK))
+		return stays_on_link(&h.packet.destination) ? link_from_pod(&h) : link_beyond(&h);
 	if (unlikely(h.packet.kind != PACKET_FLOW))
-		return h.packet.kind == PACKET_LINK ? link_from_pod(&h) : stateless_from_pod(&h);
-	h.source_is_a = ct_key_of(&h.packet, &h.key);
+		return stateless_from_pod(&h);
+	h.source_is_a = ct_key_of(&h.packet, &h.asked.key);
 	entry = current_entry(&h);
 	if (unlikely(!entry)) {
 		reason = decide_packet(&h);
@@ -77,7 +79,7 @@ int from_pod(struct __sk_buff *skb)
 			return reset_sender(&h, reason);
 		if (reason)
 			return reason == DROP_CUT ? cut_connection(&h) : drop(&h, reason);
-		entry = bpf_map_lookup_elem(&conntrack, &h.key);
+		entry = bpf_map_lookup_elem(&conntrack, &h.asked.key);
 		if (!entry)
 			return drop(&h, DROP_CT_FULL);
 	}
@@ -105,7 +107,7 @@ INLINE int receive_to_pod(struct hook *h)
 	if (reason)
 		return reason;
 	if (p->kind == PACKET_LINK)
-		return h->origin == ORIGIN_NETWORK ? DROP_FORBIDDEN_ICMPV6 : 0;
+		return 0;
 	if (is_zero(&p->destination) || !same_addr(&p->destination, p->family == 4 ? &h->endpoint->ip4 : &h->endpoint->ip6))
 		return DROP_UNROUTABLE;
 	return 0;
@@ -160,9 +162,11 @@ int to_pod(struct __sk_buff *skb)
 		return pass_to_pod(&h);
 	if (unlikely(reason))
 		return drop(&h, reason == IS_ARP ? DROP_UNKNOWN_L3 : reason);
+	if (unlikely(h.packet.kind == PACKET_LINK))
+		return h.origin == ORIGIN_NETWORK ? link_beyond(&h) : pass_to_pod(&h);
 	if (unlikely(h.packet.kind != PACKET_FLOW))
-		return h.packet.kind == PACKET_LINK ? pass_to_pod(&h) : stateless_to_pod(&h);
-	h.source_is_a = ct_key_of(&h.packet, &h.key);
+		return stateless_to_pod(&h);
+	h.source_is_a = ct_key_of(&h.packet, &h.asked.key);
 	entry = current_entry(&h);
 	if (unlikely(!entry)) {
 		reason = decide_packet(&h);
@@ -170,7 +174,7 @@ int to_pod(struct __sk_buff *skb)
 			return stateless_to_pod(&h);
 		if (reason)
 			return reason == DROP_CUT ? cut_to_pod(&h) : drop(&h, reason);
-		entry = bpf_map_lookup_elem(&conntrack, &h.key);
+		entry = bpf_map_lookup_elem(&conntrack, &h.asked.key);
 		if (!entry)
 			return drop(&h, DROP_CT_FULL);
 	}

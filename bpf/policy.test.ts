@@ -219,16 +219,36 @@ describe('identities', () => {
       assert.equal(scene.toPod(scene.client, back).verdict, TC.ok);
     });
 
-    test(`IPv${family}: the host always reaches its pods, what it forwards does not`, () => {
+    test(`IPv${family}: the host is a peer like others, known by where its packets come from`, () => {
       const gateway = { ip4: '169.254.1.1', ip6: 'fd00:10:244::1' };
       const frame = syn(scene.endsFromNode(gateway, scene.client, family));
-      assert.equal(scene.toPod(scene.client, frame, { from: 1 }).reason, abi.DROP_POLICY_DENIED);
+      assert.equal(scene.toPod(scene.client, frame).reason, abi.DROP_POLICY_DENIED);
+      scene.rule(CLIENT.identity, 'ingress', 'allow', { peer: 1 });
+      assert.equal(scene.toPod(scene.client, frame, { from: 1 }).reason, abi.DROP_POLICY_DENIED, 'what it forwards');
       const outcome = scene.toPod(scene.client, frame);
       assert.equal(outcome.verdict, TC.ok);
       assert.equal(outcome.events[0]?.sourceIdentity, 1);
       scene.revise(); // and still so when the verdict is renewed by the pod's answer
       const answer = packet.tcp(to(gateway, family), { sourcePort: 80, destinationPort: 40000, flags: 18 });
       assert.equal(scene.fromPod(scene.client, answer).verdict, TC.ok);
+    });
+
+    test(`IPv${family}: what the host sends passes where the proxy would have to look, and is reported as passed`, () => {
+      const gateway = { ip4: '169.254.1.1', ip6: 'fd00:10:244::1' };
+      scene.rule(CLIENT.identity, 'ingress', 'redirect', { protocol: TCP, port: 80, ruleset: 7 });
+      const outcome = scene.toPod(scene.client, syn(scene.endsFromNode(gateway, scene.client, family)));
+      assert.equal(outcome.verdict, TC.ok);
+      assert.deepEqual([outcome.events[0]?.ingressAction, outcome.events[0]?.steered], [abi.ACTION_ALLOW, 0]);
+      assert.equal(scene.topology.datapath.maps.conntrack.entries()[0]?.[1].ingressRuleset, 7);
+    });
+
+    test(`IPv${family}: nobody beyond the node may use an address of the node or of its pods`, () => {
+      scene.allowAll();
+      const ends = scene.endsFromNode(RESOLVER, scene.client, family);
+      assert.equal(scene.toPod(scene.client, syn(ends), { from: 1 }).reason, abi.DROP_SOURCE_IP);
+      const asServer = syn(scene.endsFromNode(SERVER, scene.client, family));
+      assert.equal(scene.toPod(scene.client, asServer, { from: 1 }).reason, abi.DROP_SOURCE_IP);
+      assert.equal(scene.toPod(scene.client, asServer, { from: scene.server.ifindex }).verdict, TC.ok);
     });
   }
 

@@ -138,7 +138,17 @@ describe('from_pod on malformed packets', () => {
       },
       {
         what: 'SCTP',
-        frame: (ends) => packet.ipFrame(ends, packet.PROTOCOL.sctp, new Uint8Array(32)),
+        frame: (ends) => packet.sctp(ends, { sourcePort: 1, destinationPort: 2 }),
+        reason: 0,
+      },
+      {
+        what: 'SCTP that is cut off',
+        frame: (ends) => packet.ipFrame(ends, packet.PROTOCOL.sctp, new Uint8Array(11)),
+        reason: abi.DROP_TRUNCATED,
+      },
+      {
+        what: 'GRE',
+        frame: (ends) => packet.ipFrame(ends, 47, new Uint8Array(32)),
         reason: abi.DROP_UNKNOWN_L4,
       },
       {

@@ -55,7 +55,11 @@ struct node_config {
 	__u32 flags DOC("NODE_* bits");
 };
 #define NODE_FLAGS(X) \
-	X(NODE_VERDICT_EVENTS, 1, "send flow events for new, changed and closed connections")
+	X(NODE_VERDICT_EVENTS, 1, "send flow events for new, changed and closed connections") \
+	X(NODE_AUDIT, 2, "audit mode: what policy denies passes and is reported as ACTION_AUDIT") \
+	X(NODE_HOST_INGRESS, 4, "the node's own ingress is under policy (subject: the host's identity)") \
+	X(NODE_HOST_EGRESS, 8, "the node's own egress is under policy") \
+	X(NODE_HOST_AUDIT, 16, "audit mode of the node's own policy alone")
 /* Bits of node_config.flags. */
 enum node_flag { NODE_FLAGS(ENUMERATOR) };
 struct node_flag_doc { NODE_FLAGS(ENUMERATOR_DOC) };
@@ -64,12 +68,18 @@ struct endpoint {
 	__u32 ifindex DOC("host side of the endpoint's veth, in the node's namespace");
 	__u32 identity DOC("security identity of the endpoint");
 	__u16 id DOC("endpoint id, unique on the node");
-	__u16 flags DOC("reserved, 0");
+	__u16 flags DOC("ENDPOINT_* bits");
 	__u8 pod_mac[6] DOC("MAC address of the pod's interface");
 	__u8 host_mac[6] DOC("MAC address of the host side");
 	struct addr ip4 DOC("the endpoint's IPv4 address, mapped; all zero: none");
 	struct addr ip6 DOC("the endpoint's IPv6 address; all zero: none");
 };
+
+#define ENDPOINT_FLAGS(X) \
+	X(ENDPOINT_AUDIT, 1, "audit mode: what its policy denies passes and is reported as ACTION_AUDIT")
+/* Bits of endpoint.flags. */
+enum endpoint_flag { ENDPOINT_FLAGS(ENUMERATOR) };
+struct endpoint_flag_doc { ENDPOINT_FLAGS(ENUMERATOR_DOC) };
 
 struct identity_key {
 	__u32 prefixlen DOC("significant bits of ip; IPv4 prefixes count from 96");
@@ -101,6 +111,18 @@ struct policy_value {
 	__u8 action DOC("ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT or ACTION_AUDIT");
 	__u8 l4_bits DOC("bits of protocol and port that are significant: 0, 8 or 9..24");
 	__u16 pad;
+};
+struct policy_counter {
+	__u64 hits DOC("connections, and packets that belong to none or were denied, that the entry has decided");
+	__u64 audited DOC("those among them that passed only because of audit mode");
+	__u32 last_used DOC("seconds of CLOCK_BOOTTIME of the last one");
+	__u32 pad;
+};
+struct lifeline_key {
+	struct addr ip DOC("address of the other side");
+	__be16 port DOC("its port; 0: every port");
+	__u8 protocol DOC("IP protocol");
+	__u8 pad;
 };
 
 struct ct_key {
@@ -150,7 +172,8 @@ struct ct_entry {
 	X(CT_RESET, 32, "one side has sent RST") \
 	X(CT_DENIED, 64, "verdict under .revision is deny") \
 	X(CT_CUT, 128, "must be reset: would bypass the proxy") \
-	X(CT_CLOSED, 256, "close event was sent")
+	X(CT_CLOSED, 256, "close event was sent") \
+	X(CT_FORWARDED, 512, "seen at a device of the node, which only sent it on: not the node's own")
 /* Bits of ct_entry.flags. */
 enum ct_flag { CT_FLAGS(ENUMERATOR) };
 struct ct_flag_doc { CT_FLAGS(ENUMERATOR_DOC) };
@@ -220,7 +243,8 @@ struct reverse_value {
 	X(LOSS_CONNTRACK, 2, "conntrack entries that could not be written")    \
 	X(LOSS_FRAGMENT, 3, "fragment entries that could not be written")      \
 	X(LOSS_REVERSE, 4, "reverse translations that could not be written")   \
-	X(LOSS_KINDS, 5, "number of kinds")
+	X(LOSS_POLICY_COUNTER, 5, "uses of policy entries that could not be counted") \
+	X(LOSS_KINDS, 6, "number of kinds")
 /* Things lost for want of room; index into the losses map. */
 enum loss { LOSSES(ENUMERATOR) };
 struct loss_doc { LOSSES(ENUMERATOR_DOC) };

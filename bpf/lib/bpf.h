@@ -9,8 +9,13 @@
 #include <bpf/bpf_helpers.h>
 
 #define INLINE static __always_inline
-/* A function that is verified and stored once; for everything off the fast path. */
-#define OUTLINE static __attribute__((noinline))
+/* A function that is stored once; for everything off the fast path. Not every program needs all of a header. */
+#define OUTLINE static __attribute__((noinline, unused))
+/*
+ * A function that the verifier walks once for each program, whoever calls it from however many places. It may be given
+ * numbers and structs without pointers, each of which it must check for NULL, and its answer is just a number.
+ */
+#define WALKED_ONCE __attribute__((noinline))
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

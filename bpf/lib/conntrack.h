@@ -116,5 +116,5 @@ INLINE bool ct_account(struct ct_entry *entry, const struct hook *h, bool forwar
 /* Puts `entry` under the packet's key. False: no room, which is counted. */
 INLINE bool ct_store(const struct hook *h, const struct ct_entry *entry)
 {
-	return bpf_map_update_elem(&conntrack, &h->key, entry, BPF_ANY) == 0;
+	return bpf_map_update_elem(&conntrack, &h->asked.key, entry, BPF_ANY) == 0;
 }

@@ -16,7 +16,7 @@
 	X(134, DROP_INVALID_PACKET, "Invalid packet", INVALID_PACKET_DROPPED, "the IP header contradicts itself")      \
 	X(135, DROP_TRUNCATED, "CT: Truncated or invalid header", CT_TRUNCATED_OR_INVALID_HEADER,                      \
 	  "the packet ends within a header")                                                                           \
-	X(137, DROP_UNKNOWN_L4, "CT: Unknown L4 protocol", CT_UNKNOWN_L4_PROTOCOL, "neither TCP, UDP nor ICMP")        \
+	X(137, DROP_UNKNOWN_L4, "CT: Unknown L4 protocol", CT_UNKNOWN_L4_PROTOCOL, "neither TCP, UDP, SCTP nor ICMP")        \
 	X(139, DROP_UNKNOWN_L3, "Unsupported L3 protocol", UNSUPPORTED_L3_PROTOCOL, "neither ARP, IPv4 nor IPv6")      \
 	X(151, DROP_UNROUTABLE, "Stale or unroutable IP", STALE_OR_UNROUTABLE_IP,                                      \
 	  "routed to a pod that does not have the address (any more)")                                                 \

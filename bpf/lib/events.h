@@ -52,14 +52,16 @@ OUTLINE void emit_flow(const struct hook *h, const struct ct_entry *e, __u8 kind
 	if (!event)
 		return;
 	describe_verdict(event, e);
-	event->protocol = h->key.protocol; /* of the connection: the packet may be an error about it */
+	event->protocol = h->asked.key.protocol; /* of the connection: the packet may be an error about it */
 	event->source_identity = e->source_identity;
 	event->destination_identity = e->destination_identity;
-	event->source = initiator_is_a ? h->key.ip_a : h->key.ip_b;
-	event->destination = initiator_is_a ? h->key.ip_b : h->key.ip_a;
-	event->source_port = initiator_is_a ? h->key.port_a : h->key.port_b;
-	event->destination_port = initiator_is_a ? h->key.port_b : h->key.port_a;
-	if (event->protocol == IPPROTO_ICMP)
+	event->source = initiator_is_a ? h->asked.key.ip_a : h->asked.key.ip_b;
+	event->destination = initiator_is_a ? h->asked.key.ip_b : h->asked.key.ip_a;
+	event->source_port = initiator_is_a ? h->asked.key.port_a : h->asked.key.port_b;
+	event->destination_port = initiator_is_a ? h->asked.key.port_b : h->asked.key.port_a;
+	if (is_icmp(event->protocol) && h->packet.kind == PACKET_STATELESS)
+		event->destination_port = bpf_htons(h->packet.icmp_type);
+	else if (event->protocol == IPPROTO_ICMP)
 		event->destination_port = bpf_htons(ICMP_ECHO);
 	else if (event->protocol == IPPROTO_ICMPV6)
 		event->destination_port = bpf_htons(ICMPV6_ECHO_REQUEST);

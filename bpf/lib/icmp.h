@@ -11,13 +11,13 @@
 INLINE bool parse_inner_ports(struct __sk_buff *skb, struct packet *inner, __u32 offset)
 {
 	union {
-		struct udphdr ports; /* TCP begins alike */
+		struct udphdr ports; /* TCP and SCTP begin alike */
 		struct icmp_message icmp;
 	} head;
 
 	if (bpf_skb_load_bytes(skb, offset, &head, PORTS))
 		return false;
-	if (inner->protocol == IPPROTO_TCP || inner->protocol == IPPROTO_UDP) {
+	if (has_ports(inner->protocol)) {
 		inner->source_port = head.ports.source;
 		inner->destination_port = head.ports.dest;
 		return true;
@@ -71,7 +71,7 @@ OUTLINE int related(struct hook *h, __u32 *flags)
 		return NOT_RELATED;
 	if (h->origin == ORIGIN_POD && !same_addr(&inner.destination, &h->packet.source))
 		return NOT_RELATED;
-	h->source_is_a = ct_key_of(&inner, &h->key);
+	h->source_is_a = ct_key_of(&inner, &h->asked.key);
 	entry = live_entry(h);
 	if (!entry)
 		return NOT_RELATED;
@@ -79,6 +79,17 @@ OUTLINE int related(struct hook *h, __u32 *flags)
 	*flags = entry->flags;
 	reason = entry_reason(h, entry);
 	return reason;
+}
+
+/*
+ * A link message on its way to somewhere else never gets there, whatever policy says. It is asked all the same: what it
+ * denies is reported as its own denial.
+ */
+OUTLINE int link_beyond(struct hook *h)
+{
+	int reason = h->unverified ? 0 : decide_stateless(h);
+
+	return drop(h, reason ? reason : DROP_FORBIDDEN_ICMPV6);
 }
 
 OUTLINE int stateless_from_pod(struct hook *h)

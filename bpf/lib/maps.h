@@ -34,19 +34,36 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct identity_key);
 	__type(value, struct identity_value);
 } identities SEC(".maps") DOC("Address to identity, longest prefix; a miss is the world. Writer: agent.");
 
+/* Entries take memory (about 200 bytes each) only while they exist. One subject may have 65,536 of them: sync sees to it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct policy_key);
 	__type(value, struct policy_value);
 } policy SEC(".maps") DOC("What a subject may receive and send, longest prefix; a miss is denied. Writer: agent.");
+
+/* A map of its own, and not in the entries: these are rewritten whenever policy changes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct policy_key);
+	__type(value, struct policy_counter);
+} policy_counters SEC(".maps") DOC("Uses of each policy entry, by its key; prefixlen 0: of no entry. Writer: kernel; agent deletes.");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct lifeline_key);
+	__type(value, __u32);
+} lifelines SEC(".maps") DOC("What the node may always reach, whatever its own policy says. Writer: agent.");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -65,6 +65,24 @@ struct packet {
 	__u32 length; /* of the frame, in bytes */
 } __attribute__((aligned(8)));
 
+/* linux/sctp.h of libc's headers has no such struct: RFC 9260 section 3.1. */
+struct sctp_header {
+	__be16 source;
+	__be16 dest;
+	__be32 tag;
+	__be32 checksum;
+};
+
+INLINE bool is_icmp(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
+INLINE bool has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
 INLINE __u64 half(const struct addr *a, int i)
 {
 	__u64 value;

@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Who may talk to whom: identities of both ends, and what the policies of those that live here say. */
+/* Who may talk to whom: what the policies say of those that live here. */
 #pragma once
 #include "count.h"
-#include "hook.h"
+#include "party.h"
 
-#define IDENTITY_HOST 1
-#define IDENTITY_WORLD_IPV4 9
-#define IDENTITY_WORLD_IPV6 10
-#define ADDR_BITS 128
-#define POLICY_BITS 96 /* subject, peer, direction, protocol, port */
-
-struct party {
-	__u32 identity;
-	__u8 local; /* an endpoint of this node: its policy is asked */
-	__u8 node; /* an address of the node itself */
-	__u16 pad;
-};
+#define POLICY_FIXED_BITS 72 /* subject, peer, direction */
+#define POLICY_L4_BITS 24 /* protocol, port */
 
 /* What one question to the policy needs. */
 struct question {
@@ -24,37 +14,15 @@ struct question {
 	__u8 direction;
 	__u8 protocol;
 	__be16 port;
+	__u32 now; /* the answer is counted as of this second; 0: it is not, for it has been before */
+	__u32 audit; /* a denial passes and is reported */
 };
 struct answer {
 	struct policy_value value;
 	__u8 action;
 	__u8 match;
+	__u16 pad;
 };
-
-/* Who has the address. Returns 0 or a drop reason. */
-OUTLINE int resolve(const struct addr *ip, struct party *out)
-{
-	const struct endpoint *endpoint = bpf_map_lookup_elem(&endpoint_addrs, ip);
-	const struct identity_value *known;
-	struct identity_key key;
-
-	out->local = !!endpoint;
-	out->node = 0;
-	if (endpoint) {
-		out->identity = endpoint->identity;
-		return 0;
-	}
-	key.prefixlen = ADDR_BITS;
-	key.ip = *ip;
-	known = bpf_map_lookup_elem(&identities, &key);
-	if (!known) {
-		out->identity = is_mapped(ip) ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
-		return 0;
-	}
-	out->identity = known->identity;
-	out->node = !!(known->flags & ADDR_NODE);
-	return known->flags & ADDR_MANAGED ? DROP_ENDPOINT_NOT_READY : 0;
-}
 
 INLINE __u8 match_of(const struct policy_value *value, bool of_peer)
 {
@@ -65,6 +33,35 @@ INLINE __u8 match_of(const struct policy_value *value, bool of_peer)
 	return of_peer ? MATCH_L3_L4 : MATCH_L4_ONLY;
 }
 
+/* Counts the use of the entry that has the answer; no entry has a counter too, without peer, for each subject and direction. */
+OUTLINE void count_use(const struct question *q, const struct answer *a)
+{
+	__u32 bits = a->value.l4_bits <= POLICY_L4_BITS ? a->value.l4_bits : POLICY_L4_BITS;
+	struct policy_counter *counter, first = { .hits = 1, .last_used = q->now };
+	struct policy_key key = { .subject = q->subject, .direction = q->direction };
+
+	if (a->match != MATCH_NONE)
+		key.prefixlen = POLICY_FIXED_BITS + bits;
+	if (a->match == MATCH_L3_ONLY || a->match == MATCH_L3_PROTO || a->match == MATCH_L3_L4)
+		key.peer = q->peer;
+	if (bits)
+		key.protocol = q->protocol;
+	if (bits > 8)
+		key.port = q->port & bpf_htons(0xffff << (POLICY_L4_BITS - bits));
+	counter = bpf_map_lookup_elem(&policy_counters, &key);
+	if (counter) {
+		__sync_fetch_and_add(&counter->hits, 1);
+		if (a->action == ACTION_AUDIT)
+			__sync_fetch_and_add(&counter->audited, 1);
+		if (counter->last_used != q->now)
+			counter->last_used = q->now;
+		return;
+	}
+	first.audited = a->action == ACTION_AUDIT;
+	if (bpf_map_update_elem(&policy_counters, &key, &first, BPF_ANY))
+		count_loss(LOSS_POLICY_COUNTER);
+}
+
 /*
  * Precedence:
  *  1. The longest prefix of protocol and port among the entries for the peer, and likewise among those for any peer.
@@ -72,10 +69,11 @@ INLINE __u8 match_of(const struct policy_value *value, bool of_peer)
  *  3. Equal precedence: the one with more significant bits of protocol and port.
  *  4. Equal again: the one for the peer.
  *  5. No entry: denied.
+ *  6. In audit mode what is denied passes as ACTION_AUDIT. What goes to the proxy goes there all the same.
  */
 OUTLINE void ask_policy(const struct question *q, struct answer *out)
 {
-	struct policy_key key = { POLICY_BITS, q->subject, q->peer, q->direction, q->protocol, q->port };
+	struct policy_key key = { POLICY_FIXED_BITS + POLICY_L4_BITS, q->subject, q->peer, q->direction, q->protocol, q->port };
 	const struct policy_value *of_peer = bpf_map_lookup_elem(&policy, &key);
 	const struct policy_value *of_any, *winner;
 
@@ -89,17 +87,18 @@ OUTLINE void ask_policy(const struct question *q, struct answer *out)
 	else if (of_any && of_any->precedence == of_peer->precedence && of_any->l4_bits > of_peer->l4_bits) /* 3, 4 */
 		winner = of_any;
 	__builtin_memset(out, 0, sizeof(*out));
-	if (!winner) {
-		out->action = ACTION_DENY; /* 5 */
-		out->match = MATCH_NONE;
-		return;
+	out->action = ACTION_DENY; /* 5, and an action that this program does not know */
+	out->match = MATCH_NONE;
+	if (winner) {
+		out->value = *winner;
+		out->match = match_of(winner, winner == of_peer);
+		if (winner->action == ACTION_ALLOW || winner->action == ACTION_REDIRECT || winner->action == ACTION_AUDIT)
+			out->action = winner->action;
 	}
-	out->value = *winner;
-	out->match = match_of(winner, winner == of_peer);
-	out->action = winner->action;
-	/* an action that this program does not know is not an allow */
-	if (out->action != ACTION_ALLOW && out->action != ACTION_REDIRECT && out->action != ACTION_AUDIT)
-		out->action = ACTION_DENY;
+	if (out->action == ACTION_DENY && q->audit) /* 6 */
+		out->action = ACTION_AUDIT;
+	if (q->now)
+		count_use(q, out);
 }
 
 /* The port that policy is asked for: the responder's, or the ICMP type. */
@@ -107,11 +106,11 @@ INLINE __be16 policy_port(const struct hook *h, bool initiator_is_a)
 {
 	const struct packet *p = &h->packet;
 
-	if (h->key.protocol == IPPROTO_ICMP)
+	if (h->asked.key.protocol == IPPROTO_ICMP)
 		return bpf_htons(p->kind == PACKET_STATELESS ? p->icmp_type : ICMP_ECHO);
-	if (h->key.protocol == IPPROTO_ICMPV6)
+	if (h->asked.key.protocol == IPPROTO_ICMPV6)
 		return bpf_htons(p->kind == PACKET_STATELESS ? p->icmp_type : ICMPV6_ECHO_REQUEST);
-	return initiator_is_a ? h->key.port_b : h->key.port_a;
+	return initiator_is_a ? h->asked.key.port_b : h->asked.key.port_a;
 }
 
 INLINE bool wants_proxy(const struct ct_entry *e)
@@ -119,32 +118,24 @@ INLINE bool wants_proxy(const struct ct_entry *e)
 	return e->egress_action == ACTION_REDIRECT || e->ingress_action == ACTION_REDIRECT;
 }
 
+INLINE bool is_audited(const struct ct_entry *e)
+{
+	return e->egress_action == ACTION_AUDIT || e->ingress_action == ACTION_AUDIT;
+}
+
 INLINE int deny_reason(__u8 match)
 {
 	return match == MATCH_NONE ? DROP_POLICY_DENIED : DROP_POLICY_DENY;
 }
 
-/* The reason for which the verdict in `e` drops; 0: it does not. Sets whose policy it was. */
-INLINE int verdict_reason(struct hook *h, const struct ct_entry *e)
-{
-	if (e->egress_action == ACTION_DENY) {
-		h->drop_direction = POLICY_EGRESS;
-		return deny_reason(e->egress_match);
-	}
-	if (e->ingress_action == ACTION_DENY) {
-		h->drop_direction = POLICY_INGRESS;
-		return deny_reason(e->ingress_match);
-	}
-	return 0;
-}
-
-INLINE void ask_egress(struct ct_entry *e, struct question *q)
+INLINE void ask_egress(struct ct_entry *e, struct question *q, bool audit)
 {
 	struct answer a;
 
 	q->subject = e->source_identity;
 	q->peer = e->destination_identity;
 	q->direction = POLICY_EGRESS;
+	q->audit = audit;
 	ask_policy(q, &a);
 	e->egress_action = a.action;
 	e->egress_match = a.match;
@@ -152,57 +143,17 @@ INLINE void ask_egress(struct ct_entry *e, struct question *q)
 	e->egress_ruleset = a.action == ACTION_REDIRECT ? a.value.ruleset : 0;
 }
 
-INLINE void ask_ingress(struct ct_entry *e, struct question *q)
+INLINE void ask_ingress(struct ct_entry *e, struct question *q, bool audit)
 {
 	struct answer a;
 
 	q->subject = e->destination_identity;
 	q->peer = e->source_identity;
 	q->direction = POLICY_INGRESS;
+	q->audit = audit;
 	ask_policy(q, &a);
 	e->ingress_action = a.action;
 	e->ingress_match = a.match;
 	e->ingress_cookie = a.value.cookie;
 	e->ingress_ruleset = a.action == ACTION_REDIRECT ? a.value.ruleset : 0;
-}
-
-/*
- * Decides the connection h->key from scratch and writes identities, actions and revision to `e`, whose CT_INITIATOR_A
- * says who began it. IDENTITY_HOST in its source_identity says that it was a socket of the node: that is known by where
- * the packet came from, for the node may use addresses that no map holds. Returns 0 or a drop reason.
- */
-OUTLINE int decide(struct hook *h, struct ct_entry *e)
-{
-	bool initiator_is_a = e->flags & CT_INITIATOR_A;
-	struct question q = { .protocol = h->key.protocol };
-	struct party initiator, responder;
-	bool from_host = e->source_identity == IDENTITY_HOST;
-	int reason;
-
-	q.port = policy_port(h, initiator_is_a);
-	e->revision = h->revision;
-	e->egress_action = e->ingress_action = ACTION_NOT_ASKED;
-	e->egress_match = e->ingress_match = MATCH_NONE;
-	e->egress_cookie = e->ingress_cookie = 0;
-	e->egress_ruleset = e->ingress_ruleset = 0;
-	reason = resolve(initiator_is_a ? &h->key.ip_a : &h->key.ip_b, &initiator);
-	if (reason)
-		return reason;
-	e->source_identity = from_host && !initiator.local && !initiator.node ? IDENTITY_HOST : initiator.identity;
-	reason = resolve(initiator_is_a ? &h->key.ip_b : &h->key.ip_a, &responder);
-	e->destination_identity = responder.identity;
-	if (reason)
-		return reason;
-	if (initiator.local)
-		ask_egress(e, &q);
-	if (responder.local && e->source_identity == IDENTITY_HOST) {
-		e->ingress_action = ACTION_ALLOW; /* probes and the node's own services always reach their pods */
-		e->ingress_match = MATCH_ALL;
-	} else if (responder.local) {
-		ask_ingress(e, &q);
-	}
-	reason = verdict_reason(h, e);
-	if (!reason && wants_proxy(e) && h->key.protocol != IPPROTO_TCP)
-		return DROP_NO_PROXY_PROTOCOL;
-	return reason;
 }

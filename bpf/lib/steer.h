@@ -7,10 +7,10 @@
 #include "reset.h"
 
 /*
- * Has the node a socket for the packet's addresses and ports? A listener does not count. TIME_WAIT would count, and keep
+ * Has the node, which is its proxy too, a socket for the packet's addresses and ports? A listener does not count. TIME_WAIT would count, and keep
  * the client from using its port again: the node is set to keep none (tcp_max_tw_buckets).
  */
-INLINE bool has_proxy_socket(const struct hook *h)
+OUTLINE bool has_socket(const struct hook *h)
 {
 	const struct packet *p = &h->packet;
 	struct bpf_sock_tuple tuple = {};
@@ -37,10 +37,34 @@ INLINE bool has_proxy_socket(const struct hook *h)
 	return state != BPF_TCP_LISTEN;
 }
 
+/* Does the node listen on an address and port of its own? */
+OUTLINE bool has_listener(const struct hook *h, const struct addr *here, __be16 port)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	__u32 state;
+
+	/* from an address and port that no connection has: only a listener is found */
+	if (h->packet.family == 4) {
+		tuple.ipv4.daddr = ipv4_of(here);
+		tuple.ipv4.dport = port;
+		sk = bpf_skc_lookup_tcp(h->skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		__builtin_memcpy(tuple.ipv6.daddr, here, 16);
+		tuple.ipv6.dport = port;
+		sk = bpf_skc_lookup_tcp(h->skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return false;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state == BPF_TCP_LISTEN;
+}
+
 /* Worker slot of a new connection; every connection of one pair of ends goes to the same slot. */
 INLINE __u16 worker_slot(const struct hook *h)
 {
-	const struct ct_key *key = &h->key;
+	const struct ct_key *key = &h->asked.key;
 	__u64 mix = half(&key->ip_a, 0) ^ half(&key->ip_a, 1) ^ half(&key->ip_b, 0) ^ half(&key->ip_b, 1);
 	__u32 slots = h->config->worker_slots;
 
@@ -92,7 +116,7 @@ INLINE int steer(struct hook *h, __u32 slot)
 	/* The stack reassembles fragments and finds the socket by itself; a listener it would find is not the proxy's. */
 	if (h->packet.fragment)
 		return is_syn(&h->packet) ? drop(h, DROP_NOT_STEERED) : to_proxy(h);
-	if (has_proxy_socket(h))
+	if (has_socket(h))
 		return to_proxy(h);
 	if (is_syn(&h->packet) && !h->is_reply)
 		return assign_listener(h, slot);
@@ -102,7 +126,7 @@ INLINE int steer(struct hook *h, __u32 slot)
 /* The connection was ended from here: forgotten soon, reported once. */
 INLINE void end_connection(struct hook *h)
 {
-	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &h->key);
+	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &h->asked.key);
 
 	if (!entry)
 		return;

@@ -82,13 +82,21 @@ INLINE void fragment_key_of(const struct packet *p, struct fragment_key *key)
 	key->protocol = p->protocol;
 }
 
+/* What must be in the first fragment, so that no other can rewrite it. */
+INLINE __u32 transport_size(__u8 protocol)
+{
+	if (protocol == IPPROTO_TCP)
+		return sizeof(struct tcphdr);
+	return protocol == IPPROTO_SCTP ? sizeof(struct sctp_header) : sizeof(struct udphdr);
+}
+
 /* A later fragment has no transport header: its ports are those of the first. */
 INLINE int recall_fragment(struct packet *p)
 {
 	const struct fragment_value *known;
 	struct fragment_key key;
 
-	if (p->fragment_offset < (p->protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr)))
+	if (p->fragment_offset < transport_size(p->protocol))
 		return DROP_FRAGMENT_OVERLAP;
 	fragment_key_of(p, &key);
 	known = bpf_map_lookup_elem(&fragments, &key);
@@ -149,12 +157,12 @@ INLINE int parse_icmpv6(struct __sk_buff *skb, struct packet *p)
 /* The transport header, wherever it is. Run after the source check: it writes to `fragments`. */
 OUTLINE int parse_transport(struct __sk_buff *skb, struct packet *p)
 {
+	struct sctp_header sctp;
 	struct tcphdr tcp;
 	struct udphdr udp;
 	int reason = 0;
 
-	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
-	    p->protocol != (p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+	if (!has_ports(p->protocol) && p->protocol != (p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
 		return DROP_UNKNOWN_L4;
 	if (p->fragment == FRAGMENT_LATER)
 		return recall_fragment(p);
@@ -166,6 +174,11 @@ OUTLINE int parse_transport(struct __sk_buff *skb, struct packet *p)
 		if (bpf_skb_load_bytes(skb, p->l4_offset, &udp, sizeof(udp)))
 			return DROP_TRUNCATED;
 		parse_udp(&udp, p);
+	} else if (p->protocol == IPPROTO_SCTP) {
+		if (bpf_skb_load_bytes(skb, p->l4_offset, &sctp, sizeof(sctp)))
+			return DROP_TRUNCATED;
+		p->source_port = sctp.source;
+		p->destination_port = sctp.dest;
 	} else {
 		reason = p->family == 4 ? parse_icmp(skb, p) : parse_icmpv6(skb, p);
 		if (p->fragment && p->kind != PACKET_FLOW)

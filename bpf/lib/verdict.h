@@ -2,14 +2,16 @@
 /* From packet to verdict: the cached one of its connection, or a new one. */
 #pragma once
 #include "conntrack.h"
+#include "decide.h"
 #include "events.h"
-#include "policy.h"
 #include "steer.h"
 
-/* 0 while the verdict is of the same kind. */
-INLINE __u32 verdict_kind(__u32 flags)
+#define AUDITED (1U << 31) /* beside the CT_* bits */
+
+/* The same while the verdict is of the same kind. */
+INLINE __u32 verdict_kind(const struct ct_entry *e)
 {
-	return flags & (CT_DENIED | CT_CUT | CT_STEERED);
+	return (e->flags & (CT_DENIED | CT_CUT | CT_STEERED)) | (is_audited(e) ? AUDITED : 0);
 }
 
 INLINE bool is_echo_request(const struct packet *p)
@@ -30,14 +32,13 @@ INLINE bool is_crossed_echo(const struct hook *h)
 {
 	const struct packet *p = &h->packet;
 
-	return p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP && p->fragment != FRAGMENT_LATER &&
-	       is_echo_request(p) == h->is_reply;
+	return is_icmp(p->protocol) && p->fragment != FRAGMENT_LATER && is_echo_request(p) == h->is_reply;
 }
 
 /* The live entry of the packet's connection, or NULL. Sets h->is_reply. */
 INLINE struct ct_entry *live_entry(struct hook *h)
 {
-	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &h->key);
+	struct ct_entry *entry = bpf_map_lookup_elem(&conntrack, &h->asked.key);
 
 	h->is_reply = 0;
 	if (!entry || is_expired(entry, h->now))
@@ -81,10 +82,20 @@ INLINE struct ct_entry *blank_entry(struct hook *h)
 		return NULL;
 	__builtin_memset(e, 0, sizeof(*e));
 	e->flags = h->source_is_a ? CT_INITIATOR_A : 0;
+	if (h->at_host && h->direction == POLICY_EGRESS && h->origin == ORIGIN_NETWORK)
+		e->flags |= CT_FORWARDED;
 	e->source_identity = h->origin == ORIGIN_HOST || h->origin == ORIGIN_PROXY ? IDENTITY_HOST : 0;
 	h->is_reply = 0;
 	h->entry = e;
 	return e;
+}
+
+/* Is a TCP packet at the node's device sent by the server? A port is a server's if somebody listens on it. */
+INLINE bool is_answer(const struct hook *h)
+{
+	if (h->direction == POLICY_EGRESS)
+		return has_listener(h, &h->packet.source, h->packet.source_port);
+	return has_socket(h) && !has_listener(h, &h->packet.destination, h->packet.destination_port);
 }
 
 /*
@@ -99,14 +110,14 @@ OUTLINE int decide_midstream(struct hook *h, struct ct_entry *e)
 
 	e->flags ^= CT_INITIATOR_A;
 	e->source_identity = 0;
-	answer = decide(h, e);
-	if (!answer && wants_proxy(e)) {
-		h->is_reply = 1;
+	h->is_reply = 1;
+	answer = decide(h, e, false);
+	if (!answer && wants_proxy(e))
 		return 0;
-	}
+	h->is_reply = 0;
 	e->flags ^= CT_INITIATOR_A;
 	e->source_identity = sender;
-	reason = decide(h, e);
+	reason = decide(h, e, true);
 	if (!reason && (!answer || wants_proxy(e)))
 		return 0;
 	if (reason == DROP_ENDPOINT_NOT_READY || answer == DROP_ENDPOINT_NOT_READY)
@@ -126,14 +137,22 @@ OUTLINE int new_connection(struct hook *h)
 		return DROP_NOT_STEERED;
 	if (h->origin == ORIGIN_POD && is_service(h))
 		return DROP_CLUSTER_IP;
-	reason = midstream ? decide_midstream(h, e) : decide(h, e);
+	if (midstream && h->at_host) {
+		/* at the node's device, where nobody watched while it began */
+		if (is_answer(h)) {
+			e->flags ^= CT_INITIATOR_A;
+			h->is_reply = 1;
+		}
+		midstream = false;
+	}
+	reason = midstream ? decide_midstream(h, e) : decide(h, e, true);
 	if (reason)
 		return reason;
 	if (wants_proxy(e)) {
 		if (h->origin != ORIGIN_POD)
 			return DROP_CANNOT_STEER;
 		e->flags |= CT_STEERED;
-	} else if (h->origin == ORIGIN_POD && midstream && is_plain(&h->packet) && has_proxy_socket(h)) {
+	} else if (h->origin == ORIGIN_POD && midstream && is_plain(&h->packet) && has_socket(h)) {
 		e->flags |= CT_STEERED; /* its entry was lost, but the proxy still has it */
 	}
 	e->slot = worker_slot(h);
@@ -149,7 +168,7 @@ OUTLINE int new_connection(struct hook *h)
 /* A policy has changed since the verdict in `old` was made. Returns 0, DROP_CUT or another drop reason. */
 OUTLINE int renew_verdict(struct hook *h, const struct ct_entry *old)
 {
-	__u32 zero = 0, before = verdict_kind(old->flags);
+	__u32 zero = 0, before = verdict_kind(old);
 	struct ct_entry *e = bpf_map_lookup_elem(&scratch, &zero);
 	int reason;
 
@@ -157,7 +176,7 @@ OUTLINE int renew_verdict(struct hook *h, const struct ct_entry *old)
 		return DROP_CT_FULL;
 	*e = *old;
 	h->entry = e;
-	reason = decide(h, e);
+	reason = decide(h, e, false);
 	if (reason == DROP_ENDPOINT_NOT_READY)
 		return reason; /* a state of the moment, not a verdict */
 	e->flags &= ~(CT_DENIED | CT_CUT);
@@ -168,7 +187,7 @@ OUTLINE int renew_verdict(struct hook *h, const struct ct_entry *old)
 	/* without room the old entry stays, whose revision makes the next packet come here again */
 	if (!ct_store(h, e))
 		count_loss(LOSS_CONNTRACK);
-	if (verdict_kind(e->flags) != before)
+	if (verdict_kind(e) != before)
 		emit_flow(h, e, FLOW_CHANGED);
 	return reason ? reason : e->flags & CT_CUT ? DROP_CUT : 0;
 }
@@ -185,7 +204,7 @@ INLINE int entry_reason(struct hook *h, const struct ct_entry *entry)
 		return DROP_CUT;
 	if (!(entry->flags & CT_DENIED))
 		return 0;
-	reason = verdict_reason(h, entry);
+	reason = actions_reason(entry, &h->drop_direction);
 	return reason ? reason : DROP_NO_PROXY_PROTOCOL;
 }
 
@@ -194,13 +213,12 @@ OUTLINE int decide_packet(struct hook *h)
 {
 	const struct packet *p = &h->packet;
 	const struct ct_entry *entry = live_entry(h);
-	bool echo = p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP;
 
 	if (entry && is_crossed_echo(h))
 		return IS_STATELESS;
 	if (entry && !starts_anew(h, entry->flags))
 		return entry_reason(h, entry);
-	if (echo && p->fragment != FRAGMENT_LATER && !is_echo_request(p))
+	if (is_icmp(p->protocol) && p->fragment != FRAGMENT_LATER && !is_echo_request(p))
 		return IS_STATELESS; /* a reply that nobody asked for */
 	return new_connection(h);
 }
@@ -209,12 +227,19 @@ OUTLINE int decide_packet(struct hook *h)
 OUTLINE int decide_stateless(struct hook *h)
 {
 	struct ct_entry *e;
+	int reason;
 
 	h->packet.kind = PACKET_STATELESS;
 	h->packet.source_port = h->packet.destination_port = 0;
-	h->source_is_a = ct_key_of(&h->packet, &h->key);
+	h->source_is_a = ct_key_of(&h->packet, &h->asked.key);
 	e = blank_entry(h);
-	return e ? decide(h, e) : DROP_CT_FULL;
+	if (!e)
+		return DROP_CT_FULL;
+	reason = decide(h, e, true);
+	/* it has no entry that would be news once: as rare as the drops that it stands for */
+	if (!reason && is_audited(e) && within_budget(h, DROP_POLICY_DENIED, h->config->drop_events_per_second))
+		emit_flow(h, e, FLOW_NEW);
+	return reason;
 }
 
 /* Counts the packet and tells when it was the connection's last. */

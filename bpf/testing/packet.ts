@@ -151,6 +151,16 @@ export function udp(ends: Ends, ports: Parameters<typeof udpDatagram>[1], ip?: I
   return ipFrame(ends, PROTOCOL.udp, udpDatagram(ends, ports), ip);
 }
 
+/** An SCTP packet with an INIT chunk's head. Its checksum, which nothing on the way looks at, is zero. */
+export function sctp(
+  ends: Ends,
+  ports: { readonly sourcePort: number; readonly destinationPort: number },
+  ip?: IpOptions,
+): Uint8Array {
+  const header = be16(ports.sourcePort, ports.destinationPort, 0, 0, 0, 0);
+  return ipFrame(ends, PROTOCOL.sctp, concat(header, Uint8Array.of(1, 0, 0, 4)), ip);
+}
+
 /** ICMP or ICMPv6 by the family of `ends`; `rest` is what follows the checksum. */
 export function icmp(ends: Ends, type: number, rest: Uint8Array, ip?: IpOptions): Uint8Array {
   const body = concat(Uint8Array.of(type, 0, 0, 0), rest);

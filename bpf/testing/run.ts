@@ -6,7 +6,7 @@ import type { Datapath } from '../loader.ts';
 import type { Ring } from '../ring.ts';
 
 /** Verdicts of tc programs (linux/pkt_cls.h). */
-export const TC = { ok: 0, shot: 2, redirect: 7 } as const;
+export const TC = { unspec: -1, ok: 0, shot: 2, redirect: 7 } as const;
 
 export interface Outcome {
   readonly verdict: number;
@@ -21,7 +21,7 @@ export interface Outcome {
 export interface Runner extends Disposable {
   /** Runs `frame` through the program as if it came on `ifindex`; `mark` and `from` are the skb's. */
   run(
-    program: 'from_pod' | 'to_pod',
+    program: 'from_pod' | 'to_pod' | 'from_network' | 'to_network',
     frame: Uint8Array,
     skb: { readonly ifindex: number; readonly mark?: number; readonly from?: number },
   ): Outcome;

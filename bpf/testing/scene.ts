@@ -4,10 +4,13 @@ import assert from 'node:assert/strict';
 import { address } from '#common/ip.ts';
 import {
   ACTION_ALLOW,
+  ACTION_AUDIT,
   ACTION_DENY,
   ACTION_REDIRECT,
   type CtEntry,
   connectionKey,
+  NODE_VERDICT_EVENTS,
+  type NodeConfig,
   POLICY_EGRESS,
   POLICY_INGRESS,
 } from '../abi.ts';
@@ -48,23 +51,28 @@ export interface Scene extends Disposable {
   fromPod(pod: Pod, frame: Uint8Array): Outcome;
   /** `mark` of the sending socket; `from`: interface that it was forwarded from (none: sent by the node). */
   toPod(pod: Pod, frame: Uint8Array, skb?: { readonly mark?: number; readonly from?: number }): Outcome;
-  rule(
-    subject: number,
-    direction: 'ingress' | 'egress',
-    action: 'allow' | 'deny' | 'redirect',
-    options?: RuleOptions,
-  ): void;
+  rule(subject: number, direction: 'ingress' | 'egress', action: keyof typeof ACTIONS, options?: RuleOptions): void;
   /** Everyone may do everything. */
   allowAll(): void;
   /** Raises the policy revision. */
-  revise(change?: Partial<{ workerSlots: number }>): void;
+  revise(change?: Partial<Pick<NodeConfig, 'workerSlots' | 'flags'>>): void;
   entry(ends: Ends, sourcePort: number, destinationPort: number, protocol?: number): CtEntry | undefined;
   patchEntry(ends: Ends, ports: readonly [number, number], change: Partial<CtEntry>): void;
-  /** Empties policy, conntrack and fragments, publishes both pods. */
+  /** Empties the maps and publishes both pods. */
   reset(): void;
 }
 
-const ACTIONS = { allow: ACTION_ALLOW, deny: ACTION_DENY, redirect: ACTION_REDIRECT } as const;
+const EMPTIED = [
+  'policy',
+  'policy_counters',
+  'lifelines',
+  'conntrack',
+  'fragments',
+  'services',
+  'listeners',
+  'identities',
+] as const;
+const ACTIONS = { allow: ACTION_ALLOW, deny: ACTION_DENY, redirect: ACTION_REDIRECT, audit: ACTION_AUDIT } as const;
 
 /** Compiles and loads the programs and builds the node. Needs root. */
 export async function createScene(name: string): Promise<Scene> {
@@ -136,13 +144,12 @@ export async function createScene(name: string): Promise<Scene> {
       maps.conntrack.set(key, { ...entry, ...change });
     },
     reset() {
-      for (const map of [maps.policy, maps.conntrack, maps.fragments, maps.services, maps.listeners, maps.identities]) {
-        clear(map as { entries(): [unknown, unknown][]; delete(key: unknown): boolean });
-      }
+      for (const name of EMPTIED)
+        clear(maps[name] as { entries(): [unknown, unknown][]; delete(key: unknown): boolean });
       for (const pod of [client, server]) topology.publish(pod);
       maps.identities.set({ prefixlen: 128, ip: address(RESOLVER.ip4) }, { identity: RESOLVER.identity, flags: 1 });
       maps.identities.set({ prefixlen: 128, ip: address(RESOLVER.ip6) }, { identity: RESOLVER.identity, flags: 1 });
-      scene.revise({ workerSlots: 1 });
+      scene.revise({ workerSlots: 1, flags: NODE_VERDICT_EVENTS });
     },
     [Symbol.dispose]() {
       runner[Symbol.dispose]();
