@@ -8,10 +8,13 @@ import { type AttachMode, type Datapath, openDatapath } from '#bpf/loader.ts';
 import { createLifecycle, type Lifecycle } from '#common/lifecycle.ts';
 import { createLogger, type Logger } from '#common/log.ts';
 import { readOptions } from '#common/options.ts';
+import { policyHits } from './api/hits.ts';
+import { createRealised } from './api/realised.ts';
 import { serveAgentApi } from './api/server.ts';
 import { type CniPlugin, createCniPlugin } from './cni/plugin.ts';
 import { startCniServer } from './cni/server.ts';
 import { type Compute, createCompute } from './compute/compute.ts';
+import { type PolicySettings, readPolicySettings } from './compute/settings.ts';
 import { createProxyControl, type ProxyControlOptions } from './control/control.ts';
 import { startResolver } from './dns/server.ts';
 import { createFlowPipeline, type FlowPipeline } from './flows/pipeline.ts';
@@ -25,6 +28,7 @@ import { createReconciler, type Reconciler } from './reconcile.ts';
 import { DNS_PORT, RESOLVER_KEY, resolverEndpoint } from './resolver-endpoint.ts';
 import { startRuntime } from './runtime/runtime.ts';
 import { watchDirectory } from './sources/directory.ts';
+import { watchNames } from './sources/names.ts';
 import { nodeConfig, startWorkers } from './steering.ts';
 import { type Conntrack, conntrackTable, createConntrack } from './sync/conntrack.ts';
 import { createSync, type Sync } from './sync/sync.ts';
@@ -50,6 +54,7 @@ interface Context {
   readonly lifecycle: Lifecycle;
   readonly layout: NodeLayout;
   readonly tables: Tables;
+  readonly settings: PolicySettings;
   readonly workerCount: number;
   readonly version: string;
 }
@@ -60,8 +65,10 @@ function createContext(options: AgentOptions, log: Logger, lifecycle: Lifecycle)
   const layout = nodeLayout(options.node, root.value);
   const tables = createTables();
   tables.inputs.endpoints.set(RESOLVER_KEY, resolverEndpoint(layout.addresses));
+  const settings = readPolicySettings({ enforcement: options.policyEnforcement, labels: options.labels });
+  if (!settings.ok) throw new Error(settings.error);
   const workerCount = options.workers === 0 ? availableParallelism() : options.workers;
-  return { options, log, lifecycle, layout, tables, workerCount, version: packageVersion() };
+  return { options, log, lifecycle, layout, tables, settings: settings.value, workerCount, version: packageVersion() };
 }
 
 interface Core {
@@ -75,7 +82,7 @@ interface Core {
 }
 
 /** Programs and maps, the channel to the proxies, compute and sync. Nothing is written but the node's settings. */
-async function startCore({ options, log, lifecycle, layout, tables, workerCount }: Context): Promise<Core> {
+async function startCore({ options, log, lifecycle, layout, tables, settings, workerCount }: Context): Promise<Core> {
   const datapath = openDatapath({ bpffs: layout.bpffs, attachMode: options.attachMode as AttachMode | 'auto' });
   lifecycle.add('datapath', () => datapath.close());
   datapath.attachCgroup(layout.cgroup);
@@ -87,10 +94,10 @@ async function startCore({ options, log, lifecycle, layout, tables, workerCount 
     onWorkers: () => log.info('proxy workers changed'),
   });
   lifecycle.add('proxy control', () => control.close());
-  const compute = createCompute(tables, { layout, statePath: join(layout.stateDir, 'numbers.json') });
+  const compute = createCompute(tables, { layout, statePath: join(layout.stateDir, 'numbers.json'), settings });
   lifecycle.add('compute', () => compute.close());
   const conntrack = createConntrack(conntrackTable(datapath.maps.conntrack), bootSeconds);
-  const config = nodeConfig(workerCount);
+  const config = nodeConfig(workerCount, { audit: options.policyAudit });
   const sync = createSync({ tables, maps: datapath.maps, proxies: control, conntrack, config });
   lifecycle.add('sync', () => sync.close());
   return { datapath, compute, sync, conntrack, records, parts: { datapath, sync, control, compute, late: {} } };
@@ -105,7 +112,8 @@ interface Flows {
 function watchFlows({ lifecycle, layout, tables, version }: Context, core: Core): Flows {
   const { datapath, conntrack } = core;
   const metrics = createAgentMetrics({ tables, providers: metricsProviders(core.parts), version });
-  const pipeline = createFlowPipeline({ node: layout.node, tables, sink: metrics.flows });
+  const revision = (): number => core.sync.revision();
+  const pipeline = createFlowPipeline({ node: layout.node, tables, sink: metrics.flows, revision });
   core.records.take = (batch, { dropped }) => pipeline.accessRecords(batch, dropped);
   lifecycle.add('flows', () => pipeline.close());
   const ring = datapath.events((events) => {
@@ -127,14 +135,22 @@ async function startPolicy(
   { metrics }: Flows,
 ): Promise<{ readonly cni: CniPlugin; readonly reconciler: Reconciler }> {
   const { compute, sync, datapath, parts } = core;
+  const realised = createRealised(tables.inputs.policies);
+  lifecycle.add('realised', () => realised.close());
+  parts.late.realised = realised;
+  const step = (): boolean => {
+    realised.begin();
+    return compute.step();
+  };
   const reconciler = createReconciler({
-    compute,
+    compute: { step },
     sync,
     onRound(outcome, seconds) {
       if (outcome instanceof Error) {
         log.error({ error: outcome.message }, 'update failed');
         return;
       }
+      realised.end(outcome);
       metrics.policyImplemented('file', seconds);
       log.debug({ ...outcome, seconds }, 'update in force');
     },
@@ -144,8 +160,14 @@ async function startPolicy(
   const cni = createCniPlugin({ layout, tables, log, hooks: cniHooks({ datapath, reconciler, sync }) });
   lifecycle.add('cni', () => cni.close());
   await cni.adopt();
-  const source = watchDirectory({ dir: options.dir, tables });
+  const { dir, nodePeers, namesFile } = options;
+  const source = watchDirectory({ dir, tables, node: layout.node, nodePeers });
   lifecycle.add('source', () => source.close());
+  if (namesFile !== '') {
+    const names = watchNames(namesFile, tables.inputs.names);
+    lifecycle.add('names', () => names.close());
+    parts.late.names = names;
+  }
   parts.late.source = source;
   for (const table of Object.values(tables.inputs)) table.subscribe(() => reconciler.poke());
   followPolicies(tables, metrics);
@@ -192,6 +214,8 @@ async function startNode(context: Context, core: Core & Flows & { readonly cni: 
       components: () => components(parts),
       workers: () => workerStatuses(parts),
       policyRevision: () => sync.revision(),
+      policyRevisionOf: (key) => parts.late.realised?.revisionOf(key),
+      policyHits: () => policyHits(tables.desired.policy, datapath.maps.policy_counters),
       metricsText: () => metrics.text(),
     },
   });

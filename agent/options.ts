@@ -54,6 +54,38 @@ export const AGENT_OPTIONS = {
     max: 1,
     about: 'Share of requests without a sampled parent that become spans.',
   },
+  policyEnforcement: {
+    env: 'WEIR_POLICY_ENFORCEMENT',
+    type: 'string',
+    default: 'default',
+    oneOf: ['default', 'always', 'never'],
+    about: 'Where policy is asked: default (where a rule speaks), always (also where none does) or never.',
+  },
+  policyAudit: {
+    env: 'WEIR_POLICY_AUDIT',
+    type: 'boolean',
+    default: false,
+    about: 'Audit mode: what policy denies at L3 and L4 passes and is reported.',
+  },
+  nodePeers: {
+    env: 'WEIR_NODE_PEERS',
+    type: 'boolean',
+    default: false,
+    about: 'Whether policies may select nodes as peers by their labels (fromNodes, toNodes).',
+  },
+  namesFile: {
+    env: 'WEIR_NAMES_FILE',
+    type: 'string',
+    default: '',
+    about: 'YAML file of names and their addresses, for policies with toFQDNs.',
+  },
+  labels: {
+    env: 'WEIR_LABELS',
+    type: 'string',
+    default: '',
+    about:
+      'Labels of pods that make identities: prefixes of keys, with "!" those that do not, with blanks between them.',
+  },
   logLevel: {
     env: 'WEIR_LOG_LEVEL',
     type: 'string',

@@ -3,11 +3,13 @@
 import type { Component, WorkerStatus } from '#api/node.ts';
 import { LOSS_CONNTRACK, LOSS_DROP_EVENT, LOSS_EVENT, LOSS_FRAGMENT, LOSS_REVERSE, POLICY_INGRESS } from '#bpf/abi.ts';
 import type { Datapath } from '#bpf/loader.ts';
+import type { Realised } from './api/realised.ts';
 import type { Compute } from './compute/compute.ts';
 import type { ProxyControl } from './control/control.ts';
 import type { KernelLoss, MetricsProviders } from './metrics/providers.ts';
 import type { Reconciler } from './reconcile.ts';
 import type { DirectorySource } from './sources/directory.ts';
+import type { NamesSource } from './sources/names.ts';
 import type { Sync } from './sync/sync.ts';
 import type { Workers } from './workers/workers.ts';
 
@@ -19,8 +21,10 @@ export interface Parts {
   /** Parts that start later than the API and the metrics. */
   readonly late: {
     source?: Pick<DirectorySource, 'problem'>;
+    names?: Pick<NamesSource, 'problem'>;
     reconciler?: Pick<Reconciler, 'problem'>;
     workers?: Pick<Workers, 'states'>;
+    realised?: Pick<Realised, 'revisionOf'>;
   };
 }
 
@@ -34,11 +38,11 @@ const LOSS_NAMES: readonly (readonly [number, KernelLoss['kind']])[] = [
 
 /** State of each part, for `weir status`. */
 export function components(parts: Parts): readonly Component[] {
-  const { source, reconciler } = parts.late;
+  const { source, names, reconciler } = parts.late;
   const pending = Object.entries(parts.sync.pending()).filter(([, rows]) => rows.length > 0);
   const unmet = parts.compute.problems();
   return [
-    component('source', source ? source.problem() : undefined, source === undefined),
+    component('source', source?.problem() ?? names?.problem(), source === undefined),
     component('compute', reconciler?.problem() ?? unmet.map((p) => `${p.object}: ${p.reason}`).join('; ')),
     component('sync', pending.map(([table, rows]) => `${rows.length} rows of ${table} are not in force`).join('; ')),
   ];

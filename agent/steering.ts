@@ -2,7 +2,7 @@
 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { NODE_VERDICT_EVENTS, type NodeConfig } from '#bpf/abi.ts';
+import { NODE_AUDIT, NODE_VERDICT_EVENTS, type NodeConfig } from '#bpf/abi.ts';
 import type { Datapath } from '#bpf/loader.ts';
 import type { Logger } from '#common/log.ts';
 import { optionArgs } from '#common/options.ts';
@@ -14,14 +14,17 @@ import { superviseWorkers, type Workers } from './workers/workers.ts';
 const DROP_EVENTS_PER_SECOND = 100;
 const TOP = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** The node's settings for `workerSlots` workers. */
-export function nodeConfig(workerSlots: number): Omit<NodeConfig, 'revision'> {
+/** The node's settings for `workerSlots` workers. `audit`: what policy denies passes and is reported. */
+export function nodeConfig(
+  workerSlots: number,
+  { audit = false }: { readonly audit?: boolean } = {},
+): Omit<NodeConfig, 'revision'> {
   return {
     workerSlots,
     proxyMark: PROXY_MARK,
     steerMark: STEER_MARK,
     dropEventsPerSecond: DROP_EVENTS_PER_SECOND,
-    flags: NODE_VERDICT_EVENTS,
+    flags: NODE_VERDICT_EVENTS | (audit ? NODE_AUDIT : 0),
   };
 }
 

@@ -4,9 +4,14 @@ import type { Cookie, EndpointId, Identity, Ifindex, RulesetId } from '#common/i
 import type { Address, Cidr } from '#common/ip.ts';
 import { createTable, type Table } from '#common/table.ts';
 import type {
+  CidrGroupObject,
   DeploymentObject,
+  EndpointSliceObject,
+  GenericRule,
   HttpRule,
+  KafkaRule,
   Labels,
+  NamePattern,
   NamespaceObject,
   PodObject,
   PolicyObject,
@@ -27,17 +32,29 @@ export interface Addresses {
   readonly ip6: Address | undefined;
 }
 
+/** A container port with a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
+/** What policy asks of a pod, wherever it runs. */
+export interface PodFacts extends Addresses {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly serviceAccount: string;
+  readonly namedPorts: readonly NamedPort[];
+}
+
 /**
  * A joined workload: written by CNI ADD, removed by CNI DEL. Key: "namespace/pod". A row without interface is an
  * address of the node itself that acts as a workload (the DNS resolver).
  */
-export interface EndpointRow extends Addresses {
-  readonly namespace: string;
+export interface EndpointRow extends PodFacts {
   readonly pod: string;
   readonly id: EndpointId;
-  readonly labels: Labels;
   readonly workload: { readonly kind: string; readonly name: string };
-  readonly serviceAccount: string;
   readonly device:
     | {
         readonly ifindex: Ifindex;
@@ -50,7 +67,13 @@ export interface EndpointRow extends Addresses {
     | undefined;
   /** Container processes run and may serve. Decides whether services send traffic here. */
   readonly ready: boolean;
-  readonly namedPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
+  readonly init?: boolean; // its labels are not known yet: reserved:init is all it has
+  readonly audit?: boolean; // what its policy denies at L3 and L4 passes and is reported
+}
+
+/** A pod of another node. Key: "namespace/pod". Rows of one workload should share `labels` and `namedPorts`. */
+export interface RemotePodRow extends PodFacts {
+  readonly node: string;
 }
 
 export interface Inputs {
@@ -58,14 +81,38 @@ export interface Inputs {
   readonly pods: Table<PodRow>;
   readonly deployments: Table<DeploymentObject>; // key: "namespace/name"
   readonly services: Table<ServiceObject>; // key: "namespace/name"
-  readonly policies: Table<PolicyObject>; // key: "namespace/name"
+  readonly policies: Table<PolicyObject>; // key: objectKey
+  readonly cidrGroups: Table<CidrGroupObject>; // key: name
+  readonly endpointSlices: Table<EndpointSliceObject>; // key: "namespace/name"
+  readonly nodes: Table<NodeRow>; // key: name
+  readonly names: Table<NameRow>; // key: lower-case name without trailing dot
   readonly endpoints: Table<EndpointRow>;
+  readonly remotePods: Table<RemotePodRow>;
 }
 
+/** A node of the cluster. */
+export interface NodeRow {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly addresses: readonly Address[];
+  /** The one that this agent runs on. */
+  readonly local: boolean;
+  readonly apiServer: boolean;
+}
+
+/** Addresses that a name has been resolved to. What fills it (DNS, a file) decides when they lapse. */
+export interface NameRow {
+  readonly name: string;
+  readonly addresses: readonly Address[];
+}
+
+/** A security identity. Pods with the same labels but different named ports have different ones: port names mean other ports. */
 export interface IdentityRow {
   readonly identity: Identity;
   /** "source:key=value", sorted. */
   readonly labels: readonly string[];
+  /** "TCP http=8080", sorted. */
+  readonly namedPorts: readonly string[];
 }
 
 export interface AddressRow {
@@ -89,11 +136,40 @@ export interface PolicyEntryRow {
   readonly cookie: Cookie;
 }
 
-export interface PeerRules {
-  readonly peers: 'any' | readonly Identity[];
-  readonly wildcard: boolean;
+/** What an L7 parser reads; with 'generic', whatever its rules name. */
+export type Parser = 'http' | 'kafka' | 'generic' | 'tls' | 'dns';
+
+/** Rules of every parser, each with the policy (objectKey) that it comes from. */
+export interface L7RuleLists {
   readonly http: readonly (HttpRule & { readonly policy: string })[];
+  readonly kafka: readonly (KafkaRule & { readonly policy: string })[];
+  readonly dns: readonly (NamePattern & { readonly policy: string })[];
+  /** Without `rule`: every request that the parser can read. */
+  readonly generic: readonly {
+    readonly parser: string;
+    readonly rule: GenericRule | undefined;
+    readonly policy: string;
+  }[];
+  /** TLS names, as patterns. */
+  readonly serverNames: readonly { readonly name: string; readonly policy: string }[];
+}
+
+/**
+ * What rules say of some peers on the ports of a ruleset. All elements that hold for a peer count together: a request
+ * passes if one of them allows it, and none of them denies it.
+ */
+export interface PeerRules extends L7RuleLists {
+  readonly peers: 'any' | readonly Identity[];
+  /** A plain allow: every connection and request passes. It lifts only the rules of the parsers in `lifts`. */
+  readonly wildcard: boolean;
+  /** Parsers whose rules do not bind these peers. A parser without rules in the whole ruleset is not listed. */
+  readonly lifts: readonly Parser[];
+  /** Policies (objectKey) behind `wildcard`. */
   readonly policies: readonly string[];
+  /** Nothing of these peers passes, whatever else allows it. */
+  readonly refused: boolean;
+  /** Requests that are refused though something allows them. */
+  readonly denied: L7RuleLists;
 }
 
 export interface RulesetRow {
@@ -104,10 +180,20 @@ export interface RulesetRow {
   readonly rules: readonly PeerRules[];
 }
 
-/** Which policies ("namespace/name") are behind an entry. */
+/** A rule of a policy and where it is written. */
+export interface RuleOrigin {
+  readonly policy: string; // objectKey
+  readonly file: string;
+  readonly line: number;
+  readonly field: string;
+}
+
+/** What is behind an entry. */
 export interface CookieRow {
   readonly cookie: Cookie;
+  /** objectKey, sorted. */
   readonly policies: readonly string[];
+  readonly rules: readonly RuleOrigin[];
 }
 
 export interface BackendRow {
@@ -133,12 +219,16 @@ export interface DnsRow {
   readonly srv: readonly { readonly target: string; readonly port: number }[];
 }
 
+/** Whether policy is asked for an endpoint. That of the node itself is there while some policy selects the node. */
 export interface EnforcementRow {
-  readonly endpoint: string; // "namespace/pod"
+  readonly endpoint: string; // "namespace/pod"; of the node: HOST_ENDPOINT
   readonly identity: Identity;
   readonly ingress: boolean;
   readonly egress: boolean;
 }
+
+/** Key of the node's own enforcement row: no pod has it, for it has no namespace. */
+export const HOST_ENDPOINT = 'host';
 
 /** An endpoint with everything that its interface and addresses need to be let in. */
 export interface AdmittedEndpointRow {
@@ -155,7 +245,7 @@ export interface Desired {
   readonly frontends: Table<FrontendRow>; // key: "address port protocol"
   readonly backends: Table<BackendRow>; // key: decimal id
   readonly dns: Table<DnsRow>;
-  readonly enforcement: Table<EnforcementRow>; // key: "namespace/pod"
+  readonly enforcement: Table<EnforcementRow>; // key: EnforcementRow.endpoint
   readonly endpoints: Table<AdmittedEndpointRow>; // key: "namespace/pod"
 }
 
@@ -185,7 +275,12 @@ export function createTables(): Tables {
       deployments: createTable('deployments'),
       services: createTable('services'),
       policies: createTable('policies'),
+      cidrGroups: createTable('CIDR groups'),
+      endpointSlices: createTable('endpoint slices'),
+      nodes: createTable('nodes'),
+      names: createTable('names'),
       endpoints: createTable('endpoints'),
+      remotePods: createTable('remote pods'),
     },
     desired: {
       identities: createTable('identities'),

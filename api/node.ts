@@ -28,6 +28,10 @@ export interface ObjectStatus {
   readonly line: number;
   readonly accepted: boolean;
   readonly problems: readonly ObjectProblem[];
+  /** Of a policy: how many endpoints of this node it selects. Otherwise 0. */
+  readonly endpoints: number;
+  /** Of a policy: policy revision since which it is in force as written; 0: it is not. */
+  readonly revision: number;
 }
 
 export interface MapStatus {
@@ -102,6 +106,68 @@ export interface PodHandle {
   readonly env: readonly string[];
   /** First process of the container; 0: not running. */
   readonly pid: number;
+}
+
+/** weir.node.v1.ExplainRequest; `request` null: the connection alone. */
+export interface ExplainRequest {
+  readonly from: string;
+  readonly to: string;
+  readonly port: string;
+  readonly request?: {
+    readonly method: string;
+    readonly path: string;
+    readonly host: string;
+    readonly headers: readonly { readonly name: string; readonly value: string }[];
+  } | null;
+}
+
+export interface VerdictsRequest {
+  readonly ports: readonly string[];
+  readonly peers: readonly string[];
+  readonly namespace: string;
+}
+
+/** The answer's shape is the agent's to say. */
+export interface JsonReply {
+  readonly json: string;
+}
+
+/** A row of `List` of policies: an object that somebody wrote, and what has become of it. */
+export interface PolicyStatus {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+  /** "file:line". */
+  readonly location: string;
+  /** "Valid", "Refused", "Refused (earlier version in force)". */
+  readonly status: string;
+  /** Why it is refused; '': it is not. */
+  readonly message: string;
+  readonly problems: readonly ObjectProblem[];
+  /** Endpoints of this node that it selects. */
+  readonly endpoints: number;
+  /** Their names, "namespace/name". */
+  readonly selects: readonly string[];
+  readonly directions: readonly string[];
+  /** Policy revision of the node since which it is in force as written; null: it is not (yet). */
+  readonly revision: number | null;
+  /** Entries of the policy map that it is behind. */
+  readonly entries: number;
+  /** Connections that these entries have decided; null: not counted here. */
+  readonly hits: number | null;
+  readonly rules: readonly PolicyRuleStatus[];
+}
+
+/** One rule of a policy, by its place in the file. */
+export interface PolicyRuleStatus {
+  readonly line: number;
+  readonly field: string;
+  readonly direction: string;
+  readonly deny: boolean;
+  readonly entries: number;
+  readonly hits: number | null;
 }
 
 /** weir.node.v1.Node, with camel-case names and numbers for 64-bit integers. */

@@ -8,6 +8,7 @@ import type { ServiceObject } from '#mesh-config/model.ts';
 import { selects } from '../services/resolve.ts';
 import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
 import { podView } from './pods.ts';
+import { policyStatuses } from './policies.ts';
 import type { NodeProviders } from './providers.ts';
 
 export interface ListSources {
@@ -16,7 +17,8 @@ export interface ListSources {
   readonly providers: NodeProviders;
 }
 
-type Row = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+/** A field that is no column may be anything that JSON can say. */
+type Row = Readonly<Record<string, unknown>>;
 
 interface Kind {
   readonly columns: readonly string[];
@@ -45,8 +47,8 @@ const KINDS: Readonly<Record<ListKind, Kind>> = {
     rows: serviceRows,
   },
   policies: {
-    columns: ['namespace', 'name', 'kind', 'status', 'endpoints', 'location'],
-    wideColumns: ['directions'],
+    columns: ['namespace', 'name', 'kind', 'status', 'endpoints', 'revision', 'location'],
+    wideColumns: ['directions', 'entries', 'hits', 'message'],
     rows: policyRows,
   },
   endpoints: {
@@ -134,58 +136,8 @@ function ips({ ip4, ip6 }: EndpointRow): string[] {
   return [ip4, ip6].filter((ip) => ip !== undefined).map(formatAddress);
 }
 
-function policyRows({ tables }: ListSources, namespace: string): Row[] {
-  const inForce = tables.inputs.policies;
-  const users = policyUsers(tables);
-  const rows: Row[] = [];
-  const seen = new Set<string>();
-  for (const row of tables.objects.values()) {
-    if (!row.kind.includes('NetworkPolicy') || !within(namespace, row.namespace)) continue;
-    const key = `${row.namespace}/${row.name}`;
-    seen.add(key);
-    // A refused edit leaves the earlier policy in force; both facts are shown.
-    const refused = inForce.get(key) === undefined ? 'Refused' : 'Refused (earlier version in force)';
-    const status = row.accepted ? 'Valid' : refused;
-    rows.push(policyRow(row, { status, endpoints: users.get(key)?.size ?? 0, tables }));
-  }
-  for (const [key, policy] of inForce.entries()) {
-    if (seen.has(key) || !within(namespace, policy.namespace)) continue;
-    const place = { ...policy, file: policy.origin.file, line: policy.origin.line };
-    rows.push(policyRow(place, { status: 'Valid', endpoints: users.get(key)?.size ?? 0, tables }));
-  }
-  return sorted(rows);
-}
-
-function policyRow(
-  row: { kind: string; namespace: string; name: string; file: string; line: number },
-  details: { readonly status: string; readonly endpoints: number; readonly tables: Tables },
-): Row {
-  const rules = details.tables.inputs.policies.get(`${row.namespace}/${row.name}`)?.rules ?? [];
-  const directions = (['ingress', 'egress'] as const).filter((d) => rules.some((rule) => rule[d] !== undefined));
-  return {
-    namespace: row.namespace,
-    name: row.name,
-    kind: row.kind,
-    status: details.status,
-    endpoints: details.endpoints,
-    location: `${row.file}:${row.line}`,
-    directions: directions.join(','),
-  };
-}
-
-/** Endpoints whose identity has entries of a policy, by policy. */
-function policyUsers({ desired, inputs }: Tables): Map<string, Set<string>> {
-  const endpoints = Map.groupBy(desired.enforcement.values(), (row) => row.identity);
-  const users = new Map<string, Set<string>>();
-  for (const entry of desired.policy.values()) {
-    for (const policy of desired.cookies.get(String(entry.cookie))?.policies ?? []) {
-      if (inputs.policies.get(policy) === undefined) continue;
-      const names = users.get(policy) ?? new Set();
-      for (const { endpoint } of endpoints.get(entry.subject) ?? []) names.add(endpoint);
-      users.set(policy, names);
-    }
-  }
-  return users;
+function policyRows({ tables, providers }: ListSources, namespace: string): Row[] {
+  return policyStatuses(tables, providers, namespace).map((row) => ({ ...row }));
 }
 
 function endpointRows({ tables }: ListSources, namespace: string): Row[] {

@@ -42,6 +42,8 @@ export function fakeProviders(change: Partial<NodeProviders> = {}): NodeProvider
     components: () => [{ name: 'datapath', state: 'ok', message: 'tcx' }],
     workers: () => [{ slot: 0, pid: 77, state: 'attached', version: 5, restarts: 1 }],
     policyRevision: () => 9,
+    policyRevisionOf: () => 7,
+    policyHits: () => new Map([['rule1', 4]]),
     metricsText: () => Promise.resolve('# HELP weir_test A test.\n# TYPE weir_test gauge\nweir_test{a="b"} 1\n'),
     ...change,
   };

@@ -11,6 +11,10 @@ export interface NodeProviders {
   components(): readonly Component[];
   workers(): readonly WorkerStatus[];
   policyRevision(): number;
+  /** The revision since which the policy with this objectKey is in force as written; undefined: it is not yet. */
+  policyRevisionOf(key: string): number | undefined;
+  /** Connections that entries have decided, by their key in desired.policy; undefined: not counted here. */
+  policyHits(): ReadonlyMap<string, number> | undefined;
   /** Prometheus text of the agent. */
   metricsText(): Promise<string>;
 }

@@ -123,7 +123,7 @@ test('List gives the rows of each kind', async () => {
   const [policy] = await rows('policies');
   assert.deepEqual(
     [policy?.name, policy?.status, policy?.endpoints, policy?.location, policy?.directions],
-    ['rule1', 'Valid', 1, '/mesh/rule1.yaml:1', 'ingress'],
+    ['rule1', 'Valid', 1, '/mesh/rule1.yaml:1', ['ingress']],
   );
   const endpoints = await rows('endpoints');
   assert.deepEqual(

@@ -3,9 +3,21 @@
 import { chmodSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type handleUnaryCall, Server, ServerCredentials, status, type UntypedHandleCall } from '@grpc/grpc-js';
-import { type GetPodRequest, type ListRequest, nodeService, observerService } from '#api/node.ts';
+import {
+  type ExplainRequest,
+  type GetPodRequest,
+  type JsonReply,
+  type ListRequest,
+  nodeService,
+  observerService,
+  type VerdictsRequest,
+} from '#api/node.ts';
+import type { Result } from '#common/result.ts';
 import { createObserver } from '#observe/flow/observer.ts';
 import type { FlowRing } from '#observe/flow/ring.ts';
+import { explain } from '../explain/explain.ts';
+import { verdictMatrix } from '../explain/matrix.ts';
+import { createWorld } from '../explain/world.ts';
 import { listRows } from './lists.ts';
 import { nodeStatus, type StatusOptions } from './status.ts';
 
@@ -86,10 +98,28 @@ function nodeHandlers(options: AgentApiOptions): Readonly<Record<string, Untyped
       (error: unknown) => reply({ code: status.INTERNAL, details: `Cannot read metrics: ${(error as Error).message}` }),
     );
   };
-  return { GetStatus: getStatus, List: list, GetPod: getPod, GetMetrics: getMetrics } as unknown as Record<
-    string,
-    UntypedHandleCall
-  >;
+  const methods = { GetStatus: getStatus, List: list, GetPod: getPod, GetMetrics: getMetrics };
+  return { ...methods, ...policyHandlers(options) } as unknown as Record<string, UntypedHandleCall>;
+}
+
+// Asked rarely, by people: each answer indexes the rows anew.
+function policyHandlers({ tables }: AgentApiOptions) {
+  const handle =
+    <Request>(
+      verb: string,
+      answer: (request: Request) => Result<unknown, string>,
+    ): handleUnaryCall<Request, JsonReply> =>
+    ({ request }, reply) => {
+      const answered = answer(request);
+      if (answered.ok) reply(null, { json: JSON.stringify(answered.value) });
+      else reply({ code: status.INVALID_ARGUMENT, details: `Cannot ${verb}: ${answered.error}` });
+    };
+  return {
+    Explain: handle<ExplainRequest>('explain the flow', ({ request, ...ends }) =>
+      explain({ ...ends, ...(request ? { request } : {}) }, createWorld(tables)),
+    ),
+    GetVerdicts: handle<VerdictsRequest>('compute verdicts', (request) => verdictMatrix(request, createWorld(tables))),
+  };
 }
 
 function withoutHandle({ namespace, name, container }: GetPodRequest, { tables }: AgentApiOptions): string {

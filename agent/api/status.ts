@@ -3,6 +3,7 @@
 import type { MapStatus, NodeStatus, ObjectStatus } from '#api/node.ts';
 import type { Tables } from '../tables.ts';
 import { podView } from './pods.ts';
+import { createSelection } from './policies.ts';
 import type { NodeProviders } from './providers.ts';
 
 export interface StatusOptions {
@@ -21,7 +22,7 @@ const MAX_REASONS = 3;
  * maps hold what they should. */
 export function nodeStatus(options: StatusOptions): NodeStatus {
   const { providers, tables } = options;
-  const objects = [...tables.objects.values()].map(objectStatus).sort(byPlace);
+  const objects = objectStatuses(tables, providers).sort(byPlace);
   const components = providers.components();
   const workers = providers.workers();
   const maps = providers.maps().map(mapStatus);
@@ -57,9 +58,15 @@ function podReasons(tables: Tables, { runtime }: NodeProviders): string[] {
   return reasons;
 }
 
-function objectStatus(row: ObjectStatus): ObjectStatus {
-  const { kind, namespace, name, file, line, accepted, problems } = row;
-  return { kind, namespace, name, file, line, accepted, problems };
+function objectStatuses(tables: Tables, providers: NodeProviders): ObjectStatus[] {
+  const selection = createSelection(tables);
+  return [...tables.objects.entries()].map(([key, row]) => {
+    const { kind, namespace, name, file, line, accepted, problems } = row;
+    const policy = tables.inputs.policies.get(key);
+    const endpoints = policy ? selection(policy).length : 0;
+    const revision = (policy && providers.policyRevisionOf(key)) ?? 0;
+    return { kind, namespace, name, file, line, accepted, problems, endpoints, revision };
+  });
 }
 
 function mapStatus({ name, entries, capacity, errors, lastError }: MapStatus): MapStatus {

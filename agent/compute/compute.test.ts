@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Identity, RESERVED } from '#common/ids.ts';
+import { readRuleset } from '../policy/reading.ts';
+import { policyKey } from './random.fixture.ts';
 import { createScene, type Scene, tcp, verdictOf } from './scene.fixture.ts';
 
 const pod = (name: string, labels: Record<string, string>, more = ''): string => `
@@ -23,6 +25,7 @@ spec:
   endpointSelector: { matchLabels: { class: deathstar } }
   ${spec}
 ---`;
+const KEY = 'CiliumNetworkPolicy default/';
 const FROM_EMPIRE = 'fromEndpoints: [{ matchLabels: { org: empire } }]';
 const HTTP = 'rules: { http: [{ method: POST, path: /v1/request-landing }] }';
 const PORT_80 = 'ports: [{ port: "80", protocol: TCP }]';
@@ -51,7 +54,7 @@ describe('compute', () => {
     {
       name: 'L3 and L4',
       policies: policy('l4', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'allow by default/l4',
+      tiefighter: `allow by ${KEY}l4`,
       xwing: 'deny',
       world: 'deny',
       other: 'deny',
@@ -59,7 +62,7 @@ describe('compute', () => {
     {
       name: 'L7',
       policies: policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`),
-      tiefighter: 'redirect [POST /v1/request-landing] by default/l7',
+      tiefighter: `redirect [POST /v1/request-landing] by ${KEY}l7`,
       xwing: 'deny',
       world: 'deny',
       other: 'deny',
@@ -69,9 +72,9 @@ describe('compute', () => {
       policies:
         policy('l7', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
         policy('open', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7,default/open',
-      xwing: 'allow by default/open',
-      world: 'allow by default/open',
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}l7,${KEY}open`,
+      xwing: `allow by ${KEY}open`,
+      world: `allow by ${KEY}open`,
       other: 'deny',
     },
     {
@@ -79,10 +82,10 @@ describe('compute', () => {
       policies:
         policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
         policy('friends', `ingress: [{ ${FROM_EMPIRE} }]`),
-      tiefighter: 'redirect [*, POST /v1/request-landing] by default/l7',
-      xwing: 'redirect [POST /v1/request-landing] by default/l7',
-      world: 'redirect [POST /v1/request-landing] by default/l7',
-      other: 'allow by default/friends',
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}l7`,
+      xwing: `redirect [POST /v1/request-landing] by ${KEY}l7`,
+      world: `redirect [POST /v1/request-landing] by ${KEY}l7`,
+      other: `allow by ${KEY}friends`,
     },
     {
       name: 'an empty rule denies all',
@@ -106,9 +109,9 @@ describe('compute', () => {
         'see',
         `enableDefaultDeny: { ingress: false }\n  ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`,
       ),
-      tiefighter: 'redirect [*, POST /v1/request-landing] by default/see',
-      xwing: 'redirect [*, POST /v1/request-landing] by default/see',
-      world: 'redirect [*, POST /v1/request-landing] by default/see',
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}see`,
+      xwing: `redirect [*, POST /v1/request-landing] by ${KEY}see`,
+      world: `redirect [*, POST /v1/request-landing] by ${KEY}see`,
       other: 'allow',
     },
     {
@@ -116,10 +119,10 @@ describe('compute', () => {
       policies:
         policy('range', `ingress: [{ toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`) +
         policy('port', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
-      xwing: 'redirect [POST /v1/request-landing] by default/range',
-      world: 'redirect [POST /v1/request-landing] by default/range',
-      other: 'redirect [POST /v1/request-landing] by default/range',
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}port,${KEY}range`,
+      xwing: `redirect [POST /v1/request-landing] by ${KEY}range`,
+      world: `redirect [POST /v1/request-landing] by ${KEY}range`,
+      other: `redirect [POST /v1/request-landing] by ${KEY}range`,
     },
     {
       name: 'a narrow allow of anybody within a redirected range of one',
@@ -128,10 +131,10 @@ describe('compute', () => {
           'range',
           `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ports: [{ port: "80", endPort: 95, protocol: TCP }], ${HTTP} }] }]`,
         ) + policy('port', `ingress: [{ toPorts: [{ ${PORT_80} }] }]`),
-      tiefighter: 'redirect [*, POST /v1/request-landing] by default/port,default/range',
-      xwing: 'allow by default/port',
-      world: 'allow by default/port',
-      other: 'redirect [POST /v1/request-landing] by default/range',
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}port,${KEY}range`,
+      xwing: `allow by ${KEY}port`,
+      world: `allow by ${KEY}port`,
+      other: `redirect [POST /v1/request-landing] by ${KEY}range`,
     },
   ];
   for (const { name, policies, tiefighter, xwing, world, other } of cases) {
@@ -148,36 +151,17 @@ describe('compute', () => {
     });
   }
 
-  it('lets a deny win over every allow, and names nobody who is denied in a ruleset', () => {
+  it('lets a deny win over every allow, also in the ruleset', () => {
     using scene = createScene();
-    scene.put(EVERYBODY + policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
-    const l7 = scene.tables.inputs.policies.get('default/l7');
-    assert.ok(l7);
-    const rules = l7.rules.map((rule) => ({
-      ...rule,
-      ingress: [
-        ...(rule.ingress ?? []),
-        {
-          peers: [
-            {
-              kind: 'labels' as const,
-              selector: {
-                requirements: [{ source: 'any', key: 'org', operator: 'In' as const, values: ['alliance'] }],
-              },
-            },
-          ],
-          ports: 'all' as const,
-          deny: true,
-        },
-      ],
-    }));
-    scene.tables.inputs.policies.set('default/l7', { ...l7, rules });
+    const deny = 'ingressDeny: [{ fromEndpoints: [{ matchLabels: { org: alliance } }] }]';
+    scene.put(EVERYBODY + policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]\n  ${deny}`));
     scene.compute.step();
-    assert.equal(ask(scene, 'xwing', 80), 'deny by default/l7');
+    assert.equal(ask(scene, 'xwing', 80), `deny by ${KEY}l7`);
     assert.match(ask(scene, 'tiefighter', 80), /^redirect/);
     const [ruleset] = [...scene.tables.desired.rulesets.values()];
-    const peers = ruleset?.rules[0]?.peers;
-    assert.ok(Array.isArray(peers) && !peers.includes(idOf(scene, 'xwing')) && peers.includes(RESERVED.worldIpv6));
+    assert.ok(ruleset);
+    assert.equal(readRuleset(ruleset, idOf(scene, 'xwing')).refused, true);
+    assert.equal(readRuleset(ruleset, idOf(scene, 'tiefighter')).refused, false);
   });
 
   it('always lets the local host in, with all requests where others are asked', () => {
@@ -193,17 +177,20 @@ describe('compute', () => {
     scene.put(EVERYBODY + policy('p', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80}, ${HTTP} }] }]`));
     scene.compute.step();
     const [before] = [...scene.tables.desired.rulesets.values()];
-    const current = (): unknown => scene.tables.desired.rulesets.get(String(before?.id))?.rules;
+    const current = (): unknown =>
+      scene.tables.desired.rulesets
+        .get(String(before?.id))
+        ?.rules.map(({ peers, wildcard, http, policies }) => ({ peers, wildcard, http, policies }));
     scene.put(policy('p', `ingress: [{ ${FROM_EMPIRE}, toPorts: [{ ${PORT_80} }] }]`));
     scene.compute.step();
     const empire = [idOf(scene, 'deathstar'), idOf(scene, 'tiefighter')].sort((a, b) => a - b);
     // The local host may always reach its pods.
     const host = { peers: [RESERVED.host], wildcard: true, http: [], policies: [] };
-    assert.deepEqual(current(), [{ peers: empire, wildcard: true, http: [], policies: ['default/p'] }, host]);
+    assert.deepEqual(current(), [{ peers: empire, wildcard: true, http: [], policies: [`${KEY}p`] }, host]);
     scene.put(policy('p', 'ingress: [{}]'));
     scene.compute.step();
     assert.deepEqual(current(), [host]);
-    scene.remove('policy', 'default/p');
+    scene.remove('policy', policyKey('p'));
     scene.compute.step();
     assert.deepEqual(current(), [{ peers: 'any', wildcard: true, http: [], policies: [] }]);
     scene.remove('pod', 'default/deathstar');

@@ -4,38 +4,47 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type Identity, RESERVED } from '#common/ids.ts';
-import { identityLabels, parseIdentityLabel } from '../identity/labels.ts';
-import { RESERVED_IDENTITIES } from '../identity/reserved.ts';
-import { expandPorts, l4Covers, l4Key } from '../policy/l4.ts';
-import { type LabelsByKey, labelsByKey, matches } from '../policy/selector.ts';
-import { ALL_PORTS, edit, random } from './random.fixture.ts';
-import { createScene, resolverEndpoint, type Scene, tcp, verdictOf } from './scene.fixture.ts';
+import { type Address, addressKey, familyOf } from '#common/ip.ts';
+import { covers } from '../identity/prefix-tree.ts';
+import { IP_PROTOCOL } from '../policy/l4.ts';
+import { readRuleset } from '../policy/reading.ts';
+import { HOST_ENDPOINT, type L7RuleLists } from '../tables.ts';
+import { type OracleFlow, type Party, type Reading, readRules } from './oracle.fixture.ts';
+import { type Pick, random } from './random.fixture.ts';
+import { ADDRESSES, editWorld } from './random-world.fixture.ts';
+import { createScene, resolverEndpoint, type Scene, verdictOf } from './scene.fixture.ts';
 
-const EDITS = 4000;
-const COMPARE_EVERY = 4;
-const PODS = ['a', 'b', 'c', 'd', 'e'];
-const POLICIES = 5;
+const EDITS = Number(process.env.EDITS ?? 10_000);
+const SEED = Number(process.env.SEED ?? 1);
+const EDITS_PER_STEP = 3;
+const COMPARE_EVERY = 5; // steps
+const RESTART_EVERY = 500; // steps
+const FLOWS = 40;
 
 // Rows with what their numbers stand for instead of the numbers.
 function rowsOf(scene: Scene): readonly string[] {
   const { policy, rulesets, cookies, identities, addresses, enforcement } = scene.tables.desired;
-  const name = (id: Identity): string =>
-    id === RESERVED.any ? 'any' : (identities.get(String(id))?.labels.join() ?? `unknown ${id}`);
-  const peers = (list: 'any' | readonly Identity[]): unknown => (list === 'any' ? list : list.map(name).sort());
-  const rulesetText = (id: number | undefined): unknown => {
-    const row = rulesets.get(String(id));
-    return row && [name(row.subject), row.direction, row.port, row.rules.map((r) => ({ ...r, peers: peers(r.peers) }))];
+  const name = (id: Identity): string => {
+    const row = identities.get(String(id));
+    return id === RESERVED.any ? 'any' : row ? [...row.labels, ...row.namedPorts].join() : `unknown ${id}`;
   };
+  const peers = (list: 'any' | readonly Identity[]): unknown => (list === 'any' ? list : list.map(name).sort());
+  const contents = new Map(
+    [...rulesets.entries()].map(([id, row]) => {
+      const rules = row.rules.map((r) => ({ ...r, peers: peers(r.peers) }));
+      return [id, [name(row.subject), row.direction, row.port, rules]];
+    }),
+  );
   const entries = [...policy.entries()].map(([key, row]) => {
     assert.equal(key, `${row.subject} ${row.direction} ${row.peer} ${row.protocol} ${row.port} ${row.l4Bits}`);
     const { subject, peer, cookie, ruleset, ...rest } = row;
-    const policies = cookies.get(String(cookie))?.policies ?? [];
-    assert.equal(cookie === 0, policies.length === 0);
-    return ['entry', name(subject), name(peer), policies, rulesetText(ruleset), rest];
+    const origin = cookies.get(String(cookie));
+    assert.equal(cookie === 0, origin === undefined);
+    return ['entry', name(subject), name(peer), origin?.rules ?? [], contents.get(String(ruleset)), rest];
   });
   return [
     ...entries,
-    ...[...identities.values()].map((row) => ['identity', row.labels]),
+    ...[...identities.values()].map((row) => ['identity', row.labels, row.namedPorts]),
     ...[...addresses.entries()].map(([key, row]) => ['address', key, name(row.identity), row.flags]),
     ...[...enforcement.values()].map((row) => ({ ...row, identity: name(row.identity) })),
   ]
@@ -43,124 +52,118 @@ function rowsOf(scene: Scene): readonly string[] {
     .sort();
 }
 
-interface Reading {
-  readonly action: 'allow' | 'deny' | 'redirect';
-  readonly wildcard: boolean;
-  readonly http: readonly string[];
+function parties(scene: Scene): { readonly subjects: readonly Party[]; readonly peers: readonly Party[] } {
+  const { endpoints, remotePods, nodes } = scene.tables.inputs;
+  const local = [...endpoints.values()].filter((row) => row.device).map((row): Party => ({ kind: 'pod', row }));
+  const remote = [...remotePods.values()].map((row): Party => ({ kind: 'pod', row }));
+  const ofNodes = new Set([...nodes.values()].flatMap((row) => row.addresses.map(addressKey)));
+  const world = ADDRESSES.filter((ip) => !ofNodes.has(addressKey(ip)));
+  const others = [...nodes.entries()].map(([name]): Party => ({ kind: 'node', name }));
+  const host: Party[] = [...nodes.values()].some((row) => row.local) ? [{ kind: 'node', name: 'n0' }] : [];
+  return {
+    subjects: [...local, ...host],
+    peers: [...local, ...remote, ...others, ...world.map((ip): Party => ({ kind: 'address', address: ip }))],
+  };
 }
 
-// The rules, read one by one, without anything that compute keeps.
-function read(
-  scene: Scene,
-  subject: LabelsByKey,
-  peer: LabelsByKey,
-  at: { direction: 'ingress' | 'egress'; port: number },
-): Reading {
-  const covers = new Set(l4Covers(tcp(at.port)).map(l4Key));
-  const kinds = new Set<string>();
-  const http = new Set<string>();
-  let [defaultDeny, wildcard] = [false, false];
-  for (const policy of scene.tables.inputs.policies.values()) {
-    for (const rule of policy.rules) {
-      const items = rule[at.direction];
-      if (!items?.length || !matches(rule.subject, subject)) continue;
-      defaultDeny ||= rule.defaultDeny[at.direction];
-      for (const item of items) {
-        if (item.peers !== 'any' && !item.peers.some((p) => matches(p.selector, peer))) continue;
-        const parts =
-          item.ports === 'all'
-            ? [undefined]
-            : item.ports.filter((p) => p.ports.flatMap(expandPorts).some((l4) => covers.has(l4Key(l4))));
-        for (const part of parts) {
-          const rules = item.deny ? [] : (part?.l7?.rules ?? []);
-          kinds.add(item.deny ? 'deny' : rules.length > 0 ? 'redirect' : 'allow');
-          for (const r of rules) http.add(r.method);
-          wildcard ||= !item.deny && rules.length === 0;
-        }
-      }
-    }
+/** Whose an address is: the longest prefix, or the world. */
+function identityAt(scene: Scene, ip: Address): Identity {
+  let best: { readonly bits: number; readonly identity: Identity } | undefined;
+  for (const { cidr, identity } of scene.tables.desired.addresses.values()) {
+    if (covers(cidr, { address: ip, bits: 128 }) && (!best || cidr.bits > best.bits))
+      best = { bits: cidr.bits, identity };
   }
-  const host = peer.has('host') && at.direction === 'ingress';
-  if (!defaultDeny || host) {
-    kinds.add('allow');
-    wildcard = true;
-  }
-  const action = kinds.has('deny')
-    ? 'deny'
-    : kinds.has('redirect')
-      ? 'redirect'
-      : kinds.has('allow')
-        ? 'allow'
-        : 'deny';
-  return action === 'redirect' ? { action, wildcard, http: [...http].sort() } : { action, wildcard: false, http: [] };
+  return best?.identity ?? (familyOf(ip) === 4 ? RESERVED.worldIpv4 : RESERVED.worldIpv6);
 }
 
-function compute(
-  scene: Scene,
-  subject: Identity,
-  peer: Identity,
-  at: { direction: 'ingress' | 'egress'; port: number },
-): Reading {
-  const { action, ruleset } = verdictOf(scene.tables.desired.policy.values(), {
+function identityOf(scene: Scene, party: Party): Identity {
+  switch (party.kind) {
+    case 'address':
+      return identityAt(scene, party.address);
+    case 'node':
+      return identityAt(scene, scene.tables.inputs.nodes.get(party.name)?.addresses[0] as Address);
+    case 'pod':
+      return identityAt(scene, party.row.ip4 as Address);
+  }
+}
+
+function compute(scene: Scene, flow: OracleFlow): Reading {
+  const { policy, rulesets, enforcement } = scene.tables.desired;
+  const { direction, port } = flow;
+  const [subject, peer] = [identityOf(scene, flow.subject), identityOf(scene, flow.peer)];
+  const row = [...enforcement.values()].find((e) =>
+    flow.subject.kind === 'node' ? e.endpoint === HOST_ENDPOINT : e.identity === subject,
+  );
+  const none = { parser: undefined, wildcard: false, rules: [], denied: [] };
+  if (!row) return { action: 'allow', enforced: false, ...none };
+  const l4 = { protocol: IP_PROTOCOL[flow.protocol], port, bits: 24 };
+  const { action, ruleset } = verdictOf(policy.values(), { subject, peer, direction, l4 });
+  assert.notEqual(action, 'audit');
+  const verdict = { action: action as Reading['action'], enforced: row[direction] };
+  if (action !== 'redirect') return { ...verdict, ...none };
+  const reading = readRuleset(rulesets.get(String(ruleset)) ?? { rules: [] }, peer);
+  assert.equal(reading.refused, false);
+  const rules = reading.parser ? textsOf(reading, reading.parser === 'tls' ? 'serverNames' : reading.parser) : [];
+  const lists = ['http', 'kafka', 'dns', 'serverNames'] as const;
+  const denied = reading.denied.flatMap((one) => lists.flatMap((list) => textsOf(one, list)));
+  return { ...verdict, parser: reading.parser, wildcard: reading.wildcard, rules, denied: [...new Set(denied)].sort() };
+}
+
+function textsOf(lists: L7RuleLists, name: keyof L7RuleLists): string[] {
+  if (name === 'serverNames') return [...new Set(lists.serverNames.map((one) => one.name))].sort();
+  return [...new Set(lists[name].map(({ policy: _, ...rule }) => JSON.stringify(rule)))].sort();
+}
+
+function randomFlow(scene: Scene, pick: Pick): OracleFlow | undefined {
+  const { subjects, peers } = parties(scene);
+  const subject = subjects[pick(subjects.length)];
+  const peer = peers[pick(peers.length)];
+  if (!subject || !peer) return undefined;
+  const protocol = (['TCP', 'TCP', 'TCP', 'UDP', 'ICMP'] as const)[pick(5)] ?? 'TCP';
+  const port = ([0, 8, 79, 80, 81, 90, 95, 96] as const)[pick(8)] ?? 0;
+  return {
+    direction: pick(2) === 0 ? 'ingress' : 'egress',
     subject,
     peer,
-    direction: at.direction,
-    l4: tcp(at.port),
-  });
-  if (action !== 'redirect') return { action, wildcard: false, http: [] };
-  const rules = (scene.tables.desired.rulesets.get(String(ruleset))?.rules ?? []).filter(
-    (r) => r.peers === 'any' || r.peers.includes(peer),
-  );
-  const http = new Set(rules.flatMap((r) => r.http.map((h) => h.method)));
-  return { action, wildcard: rules.some((r) => r.wildcard), http: [...http].sort() };
-}
-
-function labelsOf(scene: Scene): ReadonlyMap<Identity, LabelsByKey> {
-  const all = new Map(
-    RESERVED_IDENTITIES.map((row) => [row.identity, labelsByKey(row.labels.map(parseIdentityLabel))]),
-  );
-  for (const [key, endpoint] of scene.tables.inputs.endpoints.entries()) {
-    const namespaceLabels = scene.tables.inputs.namespaces.get(endpoint.namespace)?.labels;
-    const labels = identityLabels({ ...endpoint, namespaceLabels, cluster: 'default' });
-    all.set(scene.compute.identityOf(key) as Identity, labelsByKey(labels.map(parseIdentityLabel)));
-  }
-  return all;
+    protocol,
+    port: protocol === 'ICMP' ? 8 : port,
+  };
 }
 
 it('computes step by step what it computes from nothing, and what the rules say', () => {
-  const pick = random(Number(process.env.SEED ?? 1));
-  using scene = createScene();
+  const pick = random(SEED);
+  let scene = createScene();
   scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
-  const reached = { allow: 0, deny: 0, redirect: 0 };
-  for (let n = 0; n < EDITS; n++) {
-    const text = edit(scene, pick, { pods: PODS, policies: POLICIES, ports: ALL_PORTS });
+  const reached = { allow: 0, deny: 0, redirect: 0, unenforced: 0, node: 0 };
+  for (let step = 0; step * EDITS_PER_STEP < EDITS; step++) {
+    const text = Array.from({ length: EDITS_PER_STEP }, () => editWorld(scene.tables.inputs, pick)).join('\n');
     scene.compute.step();
-    if (n % COMPARE_EVERY > 0) continue;
-    {
-      using fresh = createScene(undefined, scene.tables.inputs);
-      fresh.compute.step();
-      assert.deepEqual(rowsOf(scene), rowsOf(fresh), `edit ${n}: ${text}`);
+    if (step % RESTART_EVERY === RESTART_EVERY - 1) {
+      scene = scene.restart();
+      scene.compute.step();
     }
-    const labels = labelsOf(scene);
-    const pods = [...labels.keys()].filter((id) =>
-      [...scene.tables.desired.policy.values()].some((row) => row.subject === id),
-    );
-    for (let flow = 0; flow < 20 && pods.length > 0; flow++) {
-      const subject = pods[pick(pods.length)] as Identity;
-      const peer = [...labels.keys()][pick(labels.size)] as Identity;
-      const at = {
-        direction: pick(2) === 0 ? ('ingress' as const) : ('egress' as const),
-        port: [79, 80, 81, 90, 91, 95, 96][pick(7)] ?? 0,
-      };
-      const expected = read(scene, labels.get(subject) as LabelsByKey, labels.get(peer) as LabelsByKey, at);
-      assert.deepEqual(
-        compute(scene, subject, peer, at),
-        expected,
-        `edit ${n}: ${subject} ${peer} ${JSON.stringify(at)}: ${text}`,
-      );
-      reached[expected.action]++;
+    if (step % COMPARE_EVERY > 0) continue;
+    {
+      using fresh = createScene({ inputs: scene.tables.inputs });
+      fresh.compute.step();
+      assert.deepEqual(rowsOf(scene), rowsOf(fresh), `step ${step}: ${text}`);
+    }
+    for (let n = 0; n < FLOWS; n++) {
+      const flow = randomFlow(scene, pick);
+      if (!flow) continue;
+      const expected = readRules(scene.tables.inputs, flow);
+      const where = (): string =>
+        `step ${step}: ${JSON.stringify(flow)}\n${JSON.stringify([...scene.tables.inputs.policies.values()])}`;
+      try {
+        assert.deepEqual(compute(scene, flow), expected);
+      } catch (cause) {
+        throw new Error(`${(cause as Error).message}\n${where()}`);
+      }
+      reached[expected.enforced ? expected.action : 'unenforced']++;
+      if (flow.subject.kind === 'node') reached.node++;
     }
   }
-  assert.ok(Math.min(...Object.values(reached)) > 500, JSON.stringify(reached));
+  assert.ok(Math.min(...Object.values(reached)) > EDITS / 50, JSON.stringify(reached));
   assert.deepEqual(scene.compute.problems(), []);
+  scene[Symbol.dispose]();
 });

@@ -67,15 +67,21 @@ spec:
 `;
 }
 
-/** What users cannot write yet: some items of the policy become deny rules. */
+/** Some items of the policy become deny rules. */
 function denySome(scene: Scene, name: string, pick: Pick): string {
   const table = scene.tables.inputs.policies;
-  const policy = table.get(`default/${name}`) as PolicyObject;
+  const key = policyKey(name);
+  const policy = table.get(key) as PolicyObject;
   const deny = (items: readonly DirectionRule[] | undefined): readonly DirectionRule[] | undefined =>
     items?.map((item) => ({ ...item, deny: pick(5) === 0 }));
   const rules = policy.rules.map((r) => ({ ...r, ingress: deny(r.ingress), egress: deny(r.egress) }));
-  table.set(`default/${name}`, { ...policy, rules });
+  table.set(key, { ...policy, rules });
   return `deny: ${JSON.stringify(rules.map((r) => [r.ingress?.map((i) => i.deny), r.egress?.map((i) => i.deny)]))}`;
+}
+
+/** Key of a policy in the default namespace. */
+export function policyKey(name: string): string {
+  return `CiliumNetworkPolicy default/${name}`;
 }
 
 /** A pod in the default namespace. */
@@ -95,7 +101,7 @@ export function edit(
     const pod = one(options.pods, pick);
     switch (pick(8)) {
       case 0:
-        scene.remove('policy', `default/${name}`);
+        scene.remove('policy', policyKey(name));
         done.push(`remove policy ${name}`);
         break;
       case 1:

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endpointId, type Identity, identity, ifindex } from '#common/ids.ts';
 import { addOffset, address } from '#common/ip.ts';
-import type { PodObject } from '#mesh-config/model.ts';
+import { objectKey, type PodObject } from '#mesh-config/model.ts';
 import { readObjects } from '#mesh-config/read.ts';
 import { nodeLayout } from '../layout.ts';
 import { IP_PROTOCOL, type L4 } from '../policy/l4.ts';
-import { decide, type Entry } from '../sync/verdict.ts';
+import { decide, type Entry, type EntryAction } from '../sync/verdict.ts';
 import { createTables, type EndpointRow, type PolicyEntryRow, type Tables } from '../tables.ts';
-import { type Compute, createCompute } from './compute.ts';
+import { type Compute, type ComputeOptions, createCompute } from './compute.ts';
 
 export const LAYOUT = nodeLayout('test', '/none');
 
@@ -26,18 +26,22 @@ export interface Scene extends Disposable {
   restart(): Scene;
 }
 
+export interface SceneOptions extends Omit<Partial<ComputeOptions>, 'layout' | 'statePath'> {
+  /** Where numbers are remembered; absent: nowhere that lasts. */
+  readonly directory?: string;
+  readonly inputs?: Tables['inputs'];
+}
+
 /** An empty node, or one with `inputs` taken over. */
-export function createScene(
-  directory = mkdtempSync(join(tmpdir(), 'weir-compute-')),
-  inputs?: Tables['inputs'],
-): Scene {
+export function createScene({ directory, inputs, ...options }: SceneOptions = {}): Scene {
   const tables = createTables();
   for (const [name, table] of Object.entries(inputs ?? {})) {
     const target = tables.inputs[name as keyof Tables['inputs']];
     for (const [key, row] of table.entries()) target.set(key, row as never);
   }
-  const statePath = join(directory, 'compute.json');
-  const compute = createCompute(tables, { layout: LAYOUT, statePath });
+  const folder = directory ?? mkdtempSync(join(tmpdir(), 'weir-compute-'));
+  const statePath = join(folder, 'compute.json');
+  const compute = createCompute(tables, { layout: LAYOUT, statePath, ...options });
   const numbers = new Map<string, number>();
   return {
     tables,
@@ -55,7 +59,9 @@ export function createScene(
           tables.inputs.endpoints.set(key, endpointOf(object, number));
         } else if (object.kind === 'Namespace') tables.inputs.namespaces.set(object.name, object);
         else if (object.kind === 'Service') tables.inputs.services.set(key, object);
-        else if (object.kind === 'CiliumNetworkPolicy') tables.inputs.policies.set(key, object);
+        else if (object.kind === 'CiliumCIDRGroup') tables.inputs.cidrGroups.set(object.name, object);
+        else if (object.kind === 'EndpointSlice') tables.inputs.endpointSlices.set(key, object);
+        else if ('rules' in object) tables.inputs.policies.set(objectKey(object), object);
       }
     },
     remove(kind, key) {
@@ -64,11 +70,11 @@ export function createScene(
     },
     restart() {
       compute.close();
-      return createScene(directory, tables.inputs);
+      return createScene({ ...options, directory: folder, inputs: tables.inputs });
     },
     [Symbol.dispose]() {
       compute.close();
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
@@ -123,7 +129,7 @@ export function verdictOf(
     readonly peer: Identity;
     readonly l4: L4;
   },
-): { readonly action: 'allow' | 'deny' | 'redirect'; readonly ruleset: number; readonly cookie: number } {
+): { readonly action: EntryAction; readonly ruleset: number; readonly cookie: number } {
   const tables = new Map<Identity, Map<number, Entry>>();
   for (const row of rows) {
     if (row.subject !== flow.subject || row.direction !== flow.direction) continue;

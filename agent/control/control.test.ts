@@ -100,6 +100,10 @@ async function until(what: string, condition: () => boolean): Promise<void> {
   assert.ok(condition(), `never: ${what}`);
 }
 
+const NO_RULES = { http: [], kafka: [], dns: [], generic: [], serverNames: [] };
+const NOTHING = { ...NO_RULES, wildcard: false, lifts: [], policies: [], refused: false, denied: NO_RULES };
+const KEY = 'CiliumNetworkPolicy default/';
+const HEADERS = ['x', 'y'].map((name) => ({ name, value: name === 'x' ? undefined : '' }));
 const ruleset = (id: number, method: string): RulesetRow => ({
   id: rulesetId(id),
   subject: identity(300),
@@ -107,23 +111,25 @@ const ruleset = (id: number, method: string): RulesetRow => ({
   port: 80,
   rules: [
     {
+      ...NOTHING,
       peers: [identity(301)],
-      wildcard: false,
       http: [
         {
           method,
           path: '/a',
           host: '',
-          headers: [
-            { name: 'x', value: undefined },
-            { name: 'y', value: '' },
-          ],
-          policy: 'default/p',
+          headers: HEADERS,
+          policy: `${KEY}p`,
         },
       ],
-      policies: [],
     },
-    { peers: 'any', wildcard: true, http: [], policies: ['default/q'] },
+    {
+      ...NOTHING,
+      peers: 'any',
+      wildcard: true,
+      policies: [`${KEY}q`],
+      denied: { ...NO_RULES, http: [{ method: '', path: '/b', host: '', headers: [], policy: `${KEY}r` }] },
+    },
   ],
 });
 const set = (tables: Tables, row: RulesetRow): void => tables.desired.rulesets.set(String(row.id), row);
@@ -161,14 +167,16 @@ describe('createProxyControl', () => {
     assert.deepEqual([first?.full, first?.rulesets.length, first?.workloads.length], [true, 1, 0]);
     assert.deepEqual(first?.rulesets[0]?.peers[0]?.identities, [301]);
     assert.deepEqual(first?.rulesets[0]?.peers[0]?.http, [
-      { method: 'GET', path: '/a', host: '', policy: 'default/p', headers: [{ name: 'x' }, { name: 'y', value: '' }] },
+      { method: 'GET', path: '/a', host: '', policy: `${KEY}p`, headers: [{ name: 'x' }, { name: 'y', value: '' }] },
     ]);
     assert.deepEqual(first?.rulesets[0]?.peers[1], {
       anyPeer: true,
       identities: [],
       wildcard: true,
       http: [],
-      policies: ['default/q'],
+      policies: [`${KEY}q`],
+      refused: false,
+      denied: [{ method: '', path: '/b', host: '', policy: `${KEY}r`, headers: [] }],
     });
     assert.deepEqual([second?.full, second?.workloads.map((w) => w.pod)], [false, ['a', 'a']]);
 

@@ -57,14 +57,20 @@ function peerMessage(rules: PeerRules): object {
   return {
     anyPeer: rules.peers === 'any',
     identities: rules.peers === 'any' ? [] : rules.peers,
-    wildcard: rules.wildcard,
+    wildcard: rules.wildcard || rules.lifts.includes('http'),
     policies: rules.policies,
-    http: rules.http.map(({ method, path, host, headers, policy }) => ({
-      method,
-      path,
-      host,
-      policy,
-      headers: headers.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
-    })),
+    http: rules.http.map(httpMessage),
+    refused: rules.refused,
+    denied: rules.denied.http.map(httpMessage),
+  };
+}
+
+function httpMessage({ method, path, host, headers, policy }: PeerRules['http'][number]): object {
+  return {
+    method,
+    path,
+    host,
+    policy,
+    headers: headers.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
   };
 }

@@ -136,7 +136,7 @@ const KERNEL_CASES: readonly { name: string; event: Partial<FlowEvent>; lines: r
     },
     lines: [
       `${AT}default/xwing (ID:301) -> default/deathstar-a (ID:302) policy-verdict:L3-Only INGRESS DENIED BY rule1 (CiliumNetworkPolicy) (ICMPv6 EchoRequest)`,
-      `${AT}default/xwing (ID:301) -> default/deathstar-a (ID:302) Policy denied by denylist DROPPED (ICMPv6 EchoRequest)`,
+      `${AT}default/xwing (ID:301) -> default/deathstar-a (ID:302) Policy denied by denylist DROPPED BY rule1 (CiliumNetworkPolicy) (ICMPv6 EchoRequest)`,
     ],
   },
   { name: 'event of an unknown kind: nothing', event: { kind: 99 }, lines: [] },

@@ -142,6 +142,7 @@ function dropFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
   }
   // Before policy was asked nobody knows whether the packet was an answer.
   const known = isPolicy || event.isReply === 1;
+  const denying = isPolicy ? context.names.policies(sideOf(event, direction).cookie) : undefined;
   return [
     ...verdicts,
     {
@@ -152,6 +153,7 @@ function dropFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
       event_type: { type: EVENT.drop, sub_type: event.reason },
       ...(event.direction ? { traffic_direction: direction === 'ingress' ? 'INGRESS' : 'EGRESS' } : {}),
       ...(known ? { is_reply: { value: event.isReply === 1 } } : {}),
+      ...(denying ? { [`${direction}_denied_by`]: denying } : {}),
       ...interfaceOf(event, context),
     },
   ];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createNames } from './names.ts';
-import { ADDRESSES, sceneTables } from './scene.fixture.ts';
+import { ADDRESSES, RULE1, sceneTables } from './scene.fixture.ts';
 
 test('`createNames` remembers an endpoint that is gone until its address is used again', () => {
   const tables = sceneTables();
@@ -23,4 +23,27 @@ test('`createNames` knows a service by its frontend, and nothing else by it', ()
   assert.deepEqual(names.service(ADDRESSES.service, 80, 6), { name: 'deathstar', namespace: 'default' });
   assert.equal(names.service(ADDRESSES.service, 80, 17), undefined);
   assert.equal(names.service(ADDRESSES.deathstar, 80, 6), undefined);
+});
+
+test('`createNames` names policies with their kind, labels and the revision of the moment', () => {
+  let revision = 0;
+  const names = createNames(sceneTables(), () => revision);
+  const prefix = 'k8s:io.cilium.k8s.policy';
+  const rule1 = {
+    name: 'rule1',
+    namespace: 'default',
+    labels: [`${prefix}.derived-from=CiliumNetworkPolicy`, `${prefix}.name=rule1`, `${prefix}.namespace=default`],
+    kind: 'CiliumNetworkPolicy',
+  };
+  assert.deepEqual(names.policies(RULE1), [rule1]);
+  revision = 7;
+  assert.deepEqual(names.policies(RULE1), [{ ...rule1, revision: '7' }]);
+  assert.deepEqual(names.policy('CiliumClusterwideNetworkPolicy /all'), {
+    name: 'all',
+    labels: [`${prefix}.derived-from=CiliumClusterwideNetworkPolicy`, `${prefix}.name=all`],
+    revision: '7',
+    kind: 'CiliumClusterwideNetworkPolicy',
+  });
+  assert.equal(names.policies(0), undefined);
+  assert.equal(names.policies(999), undefined);
 });

@@ -10,6 +10,8 @@ import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
 const DEPARTED_LIMIT = 1_024;
 /** Endpoints of flows that are kept ready; when it is full it starts anew. */
 const CACHE_LIMIT = 4_096;
+/** Labels by which clients know where a policy's rules come from. */
+const POLICY_LABEL = 'io.cilium.k8s.policy';
 
 export interface Names {
   /** The endpoint row at an address, of now or the latest one that has gone. */
@@ -22,14 +24,16 @@ export interface Names {
   service(address: Address, port: number, protocol: number): Flow['source_service'];
   /** The policies behind a cookie; undefined: none, or built in. */
   policies(cookie: number): readonly Policy[] | undefined;
+  /** The policy with this objectKey, as flows name it. */
+  policy(key: string): Policy;
   /** Whether a direction of the endpoint at an address is under policy. undefined: not known (any more). */
   enforced(address: Address, direction: 'ingress' | 'egress'): boolean | undefined;
   /** Ends the subscriptions. */
   close(): void;
 }
 
-/** Names from `tables`, indexed by address as rows come and go. */
-export function createNames(tables: Tables): Names {
+/** Names from `tables`, indexed by address as rows come and go. `revision`: the policy revision of the moment. */
+export function createNames(tables: Tables, revision: () => number = () => 0): Names {
   const present = new Map<string, EndpointRow>();
   const departed = new Map<string, EndpointRow>();
   const frontends = new Map<string, FrontendRow>();
@@ -78,6 +82,7 @@ export function createNames(tables: Tables): Names {
       ...(row ? { pod_name: row.pod, workloads: [row.workload], cluster_name: 'default' } : {}),
     };
   };
+  const policy = (key: string): Policy => policyOf(key, revision());
   return {
     endpointAt,
     isLocal: (address) => present.has(addressKey(address)),
@@ -96,8 +101,9 @@ export function createNames(tables: Tables): Names {
     },
     policies(cookie) {
       const row = cookie === 0 ? undefined : cookies.get(String(cookie));
-      return row && row.policies.length > 0 ? row.policies.map(policyOf) : undefined;
+      return row && row.policies.length > 0 ? row.policies.map(policy) : undefined;
     },
+    policy,
     enforced(address, direction) {
       const row = present.get(addressKey(address));
       return row && enforcement.get(`${row.namespace}/${row.pod}`)?.[direction];
@@ -108,9 +114,22 @@ export function createNames(tables: Tables): Names {
   };
 }
 
-/** The policy called "namespace/name", as flows name it. */
-export function policyOf(name: string): Policy {
-  return { ...splitName(name), kind: 'CiliumNetworkPolicy' };
+/** The policy with this objectKey ("Kind namespace/name"), as flows name it. `revision` 0: not known. */
+function policyOf(key: string, revision: number): Policy {
+  const space = key.indexOf(' ');
+  const kind = key.slice(0, Math.max(0, space));
+  const { name, namespace } = splitName(key.slice(space + 1));
+  return {
+    name,
+    ...(namespace === '' ? {} : { namespace }),
+    labels: [
+      `k8s:${POLICY_LABEL}.derived-from=${kind}`,
+      `k8s:${POLICY_LABEL}.name=${name}`,
+      ...(namespace === '' ? [] : [`k8s:${POLICY_LABEL}.namespace=${namespace}`]),
+    ],
+    ...(revision === 0 ? {} : { revision: String(revision) }),
+    kind,
+  };
 }
 
 function splitName(text: string): { name: string; namespace: string } {

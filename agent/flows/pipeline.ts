@@ -42,10 +42,12 @@ export function createFlowPipeline(options: {
   readonly clock?: (bootNs: bigint) => bigint;
   readonly nowMs?: () => number;
   readonly capacity?: number;
+  /** The node's policy revision, for the policies that flows name. */
+  readonly revision?: () => number;
 }): FlowPipeline {
   const { sink, nowMs = Date.now } = options;
   const ring = createFlowRing(options.capacity);
-  const names = createNames(options.tables);
+  const names = createNames(options.tables, options.revision);
   const context: FlowContext = { node: options.node, names, wallNs: options.clock ?? createBootClock() };
   const losses = new Map<LostSource, { count: number; shownMs: number }>();
 

@@ -21,6 +21,7 @@ import {
 
 const URL_LANDING = 'http://deathstar.default.svc.cluster.local/v1/request-landing';
 const URL_EXHAUST = 'http://deathstar.default.svc.cluster.local/v1/exhaust-port';
+const BY = 'BY rule1 (CiliumNetworkPolicy)';
 const EXHAUST = {
   method: 'PUT',
   path: '/v1/exhaust-port',
@@ -34,7 +35,7 @@ const PROXY_CASES: readonly { name: string; record: Partial<AccessRecord>; lines
     name: 'allowed request and its response',
     record: {},
     lines: [
-      `${AT}${TIE} -> ${STAR} http-request FORWARDED (HTTP/1.1 POST ${URL_LANDING})`,
+      `${AT}${TIE} -> ${STAR} http-request FORWARDED ${BY} (HTTP/1.1 POST ${URL_LANDING})`,
       `Jan 02 15:04:05.127: ${TIE} <- ${STAR} http-response FORWARDED (HTTP/1.1 200 4ms (POST ${URL_LANDING}))`,
     ],
   },
@@ -42,20 +43,20 @@ const PROXY_CASES: readonly { name: string; record: Partial<AccessRecord>; lines
     name: 'denied request: dropped, with the 403 as forwarded response',
     record: EXHAUST,
     lines: [
-      `${AT}${TIE} -> ${STAR} http-request DROPPED (HTTP/1.1 PUT ${URL_EXHAUST})`,
+      `${AT}${TIE} -> ${STAR} http-request DROPPED ${BY} (HTTP/1.1 PUT ${URL_EXHAUST})`,
       `${AT}${TIE} <- ${STAR} http-response FORWARDED (HTTP/1.1 403 0ms (PUT ${URL_EXHAUST}))`,
     ],
   },
   {
     name: 'request whose response was never seen',
     record: { status: 0 },
-    lines: [`${AT}${TIE} -> ${STAR} http-request FORWARDED (HTTP/1.1 POST ${URL_LANDING})`],
+    lines: [`${AT}${TIE} -> ${STAR} http-request FORWARDED ${BY} (HTTP/1.1 POST ${URL_LANDING})`],
   },
   {
     name: 'enum as a number, no host',
     record: { verdict: 4, status: 502, host: '', latencyNs: 1_999_999 },
     lines: [
-      `${AT}${TIE} -> ${STAR} http-request FORWARDED (HTTP/1.1 POST /v1/request-landing)`,
+      `${AT}${TIE} -> ${STAR} http-request FORWARDED ${BY} (HTTP/1.1 POST /v1/request-landing)`,
       `Jan 02 15:04:05.125: ${TIE} <- ${STAR} http-response FORWARDED (HTTP/1.1 502 1ms (POST /v1/request-landing))`,
     ],
   },
@@ -63,7 +64,7 @@ const PROXY_CASES: readonly { name: string; record: Partial<AccessRecord>; lines
     name: 'escape sequences in a path do not reach the terminal',
     record: { path: '/\x1b[2J\u009b', status: 0 },
     lines: [
-      `${AT}${TIE} -> ${STAR} http-request FORWARDED (HTTP/1.1 POST http://deathstar.default.svc.cluster.local/\\x1b[2J\\x9b)`,
+      `${AT}${TIE} -> ${STAR} http-request FORWARDED ${BY} (HTTP/1.1 POST http://deathstar.default.svc.cluster.local/\\x1b[2J\\x9b)`,
     ],
   },
   { name: 'record with a broken address: nothing', record: { source: new Uint8Array(4) }, lines: [] },
@@ -86,7 +87,7 @@ test('`proxyFlows` reads records as they come from a worker', () => {
   const wire = attach.requestSerialize(sent) as Buffer;
   const { records } = (attach.requestDeserialize(wire) as { records: { records: AccessRecord[] } }).records;
   assert.deepEqual(compactLines(proxyFlows(records[0] as AccessRecord, sceneContext()).make()), [
-    `${AT}${TIE} -> ${STAR} http-request DROPPED (HTTP/1.1 PUT ${URL_EXHAUST})`,
+    `${AT}${TIE} -> ${STAR} http-request DROPPED ${BY} (HTTP/1.1 PUT ${URL_EXHAUST})`,
     `Jan 02 15:04:05.125: ${TIE} <- ${STAR} http-response FORWARDED (HTTP/1.1 403 2ms (PUT ${URL_EXHAUST}))`,
   ]);
 });
@@ -127,7 +128,18 @@ test('`flowToJson` of a denied request has everything that Hubble has', () => {
     is_reply: false,
     trace_context: { parent: { trace_id: '0af7651916cd43dd8448eb211c80319c' } },
     Summary: `HTTP/1.1 PUT ${URL_EXHAUST}`,
-    ingress_denied_by: [{ name: 'rule1', namespace: 'default', kind: 'CiliumNetworkPolicy' }],
+    ingress_denied_by: [
+      {
+        name: 'rule1',
+        namespace: 'default',
+        labels: [
+          'k8s:io.cilium.k8s.policy.derived-from=CiliumNetworkPolicy',
+          'k8s:io.cilium.k8s.policy.name=rule1',
+          'k8s:io.cilium.k8s.policy.namespace=default',
+        ],
+        kind: 'CiliumNetworkPolicy',
+      },
+    ],
   });
   assert.equal(flowToJson(response as Flow).is_reply, true);
 });

@@ -4,7 +4,6 @@ import type { Address } from '#common/ip.ts';
 import { EVENT, type Flow, type Http, type Verdict } from '#observe/flow/model.ts';
 import type { AccessRecord } from './access-record.ts';
 import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
-import { policyOf } from './names.ts';
 
 /** What the proxy did with a request. */
 export type AccessVerdict = 'forwarded' | 'denied' | 'refused' | 'error';
@@ -97,7 +96,7 @@ function makeFlows(request: {
     verdict: FLOW_VERDICTS[verdict],
     l7: { type: 'REQUEST', http },
     is_reply: { value: false },
-    ...policiesOf(record, verdict),
+    ...policiesOf(record, verdict, context),
     Summary: `${head}${http.method} ${http.url}`,
   };
   if (record.status === 0) return [asked];
@@ -121,9 +120,9 @@ function requestUrl({ host, path }: AccessRecord): string {
   return `http://${host}${path}`;
 }
 
-function policiesOf(record: AccessRecord, verdict: AccessVerdict): PolicyFields {
+function policiesOf(record: AccessRecord, verdict: AccessVerdict, { names }: FlowContext): PolicyFields {
   if (record.policies.length === 0) return {};
-  const policies = record.policies.map(policyOf);
+  const policies = record.policies.map(names.policy);
   const what = verdict === 'denied' || verdict === 'refused' ? 'denied' : 'allowed';
   return {
     ...(record.egress ? { [`egress_${what}_by`]: policies } : {}),

@@ -5,11 +5,11 @@
 //                                            └─> kube-dns 10.244.0.2:53 (ID 303, on the node itself)
 
 import { ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT, type FlowEvent } from '#bpf/abi.ts';
-import { cookie, endpointId, identity, ifindex, rulesetId } from '#common/ids.ts';
+import { cookie, endpointId, type Identity, identity, ifindex, rulesetId } from '#common/ids.ts';
 import { type Address, address } from '#common/ip.ts';
 import type { Flow } from '#observe/flow/model.ts';
 import { compactLine } from '#observe/flow/print.ts';
-import { createTables, type EndpointRow, type Tables } from '../tables.ts';
+import { createTables, type EndpointRow, type PolicyEntryRow, type Tables } from '../tables.ts';
 import type { AccessRecord } from './access-record.ts';
 import type { FlowContext } from './base.ts';
 import { createNames } from './names.ts';
@@ -98,12 +98,21 @@ export function sceneTables(): Tables {
     desired.identities.set(String(id), {
       identity: id,
       labels: [`k8s:class=${label}`, 'k8s:io.kubernetes.pod.namespace=default'],
+      namedPorts: [],
     });
     desired.enforcement.set(key, { endpoint: key, identity: id, ingress: label === 'deathstar', egress: false });
+    desired.policy.set(`${name} egress`, openDirection(id, 'egress'));
+    if (label !== 'deathstar') desired.policy.set(`${name} ingress`, openDirection(id, 'ingress'));
   }
   fillNode(tables);
   fillPolicy(tables);
   return tables;
+}
+
+/** What compute says of a direction that no policy speaks of. */
+function openDirection(subject: Identity, direction: 'ingress' | 'egress'): PolicyEntryRow {
+  const everything = { peer: identity(0), protocol: 0, port: 0, l4Bits: 0 };
+  return { subject, direction, ...everything, action: 'allow', precedence: 0, ruleset: undefined, cookie: cookie(0) };
 }
 
 function fillNode({ inputs, desired }: Tables): void {
@@ -146,9 +155,15 @@ function fillNode({ inputs, desired }: Tables): void {
   });
 }
 
+/** The policy of the scene. */
+export const RULE1_KEY = 'CiliumNetworkPolicy default/rule1';
+/** The rule behind the entry that lets the tiefighter in. */
+const PLACE = { line: 12, field: 'spec.ingress[0]' };
+const RULE1_ORIGIN = { policy: RULE1_KEY, file: '/mesh/rule1.yaml', ...PLACE };
+
 function fillPolicy({ inputs, desired, objects }: Tables): void {
   const origin = { file: '/mesh/rule1.yaml', line: 1 };
-  inputs.policies.set('default/rule1', {
+  inputs.policies.set(RULE1_KEY, {
     kind: 'CiliumNetworkPolicy',
     namespace: 'default',
     name: 'rule1',
@@ -156,19 +171,24 @@ function fillPolicy({ inputs, desired, objects }: Tables): void {
     annotations: {},
     origin,
     rules: [
-      { subject: { requirements: [] }, ingress: [], egress: undefined, defaultDeny: { ingress: true, egress: false } },
+      {
+        on: 'endpoints',
+        subject: { requirements: [{ source: 'any', key: 'class', operator: 'In', values: ['deathstar'] }] },
+        ingress: [{ peers: 'any', ports: 'all', deny: false, place: PLACE }],
+        egress: undefined,
+        defaultDeny: { ingress: true, egress: false },
+      },
     ],
   });
-  const kind = 'CiliumNetworkPolicy';
-  objects.set(`${kind} default/rule1`, {
+  objects.set(RULE1_KEY, {
     ...origin,
-    kind,
+    kind: 'CiliumNetworkPolicy',
     namespace: 'default',
     name: 'rule1',
     accepted: true,
     problems: [],
   });
-  desired.cookies.set(String(RULE1), { cookie: cookie(RULE1), policies: ['default/rule1'] });
+  desired.cookies.set(String(RULE1), { cookie: cookie(RULE1), policies: [RULE1_KEY], rules: [RULE1_ORIGIN] });
   desired.policy.set('rule1', {
     subject: identity(IDS.deathstar),
     peer: identity(IDS.tiefighter),
@@ -251,7 +271,7 @@ export function accessRecord(change: Partial<AccessRecord>): AccessRecord {
     protocol: 'HTTP/1.1',
     status: 200,
     latencyNs: '4200000',
-    policies: ['default/rule1'],
+    policies: [RULE1_KEY],
     reason: '',
     traceId: new Uint8Array(0),
     ...change,

@@ -10,6 +10,13 @@ export interface AllocatorState {
   readonly numbers: Readonly<Record<string, number>>;
 }
 
+/** What has changed since the last time somebody asked. */
+export interface AllocatorChange {
+  readonly next: number;
+  readonly set: Readonly<Record<string, number>>;
+  readonly gone: readonly string[];
+}
+
 export interface Allocator<N extends number> {
   /** Takes a reference on the number of `key`, giving it one if it has none. Fails when all numbers are referred to. */
   acquire(key: string): Result<N, string>;
@@ -21,9 +28,9 @@ export interface Allocator<N extends number> {
   /** Numbers that are referred to. */
   readonly used: number;
   readonly capacity: number;
-  /** Grows whenever `state` would differ. */
-  readonly version: number;
   state(): AllocatorState;
+  /** Keys that got or lost their number since the last call; undefined: none. */
+  takeChanges(): AllocatorChange | undefined;
 }
 
 // Keys nobody refers to that still keep their number; beyond that the one idle for longest is forgotten.
@@ -43,7 +50,7 @@ export function createAllocator<N extends number>(
   const idle = new Set<string>(); // in the order in which they became idle
   let next = state.next;
   let used = 0;
-  let version = 0;
+  let changes = new Set<string>();
 
   const remember = (key: string, number: number): void => {
     if (number < range.min || number > range.max || owners.has(number)) {
@@ -52,7 +59,7 @@ export function createAllocator<N extends number>(
     references.set(key, { number: brand(number), count: 0 });
     owners.set(number, key);
     idle.add(key);
-    version++;
+    changes.add(key);
   };
   const forgetOldest = (): boolean => {
     const [key] = idle;
@@ -60,7 +67,7 @@ export function createAllocator<N extends number>(
     owners.delete(references.get(key)?.number ?? 0);
     references.delete(key);
     idle.delete(key);
-    version++;
+    changes.add(key);
     return true;
   };
   const free = (): number | undefined => {
@@ -74,6 +81,7 @@ export function createAllocator<N extends number>(
     return undefined;
   };
   for (const [key, number] of Object.entries(state.numbers)) remember(key, number);
+  changes.clear();
 
   return {
     acquire(key) {
@@ -106,8 +114,17 @@ export function createAllocator<N extends number>(
       return used;
     },
     capacity: range.max - range.min + 1,
-    get version() {
-      return version;
+    takeChanges() {
+      if (changes.size === 0) return undefined;
+      const set: Record<string, number> = {};
+      const gone: string[] = [];
+      for (const key of changes) {
+        const entry = references.get(key);
+        if (entry) set[key] = entry.number;
+        else gone.push(key);
+      }
+      changes = new Set();
+      return { next, set, gone };
     },
     state: () => ({ next, numbers: Object.fromEntries([...references].map(([key, e]) => [key, e.number])) }),
   };

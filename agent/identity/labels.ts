@@ -1,6 +1,8 @@
-// From a pod's labels to the labels that make its identity: what the platform knows is added, what only numbers or dates pods is left out.
+// From what is known of a pod to the labels that make its identity.
 
 import type { Labels } from '#mesh-config/model.ts';
+import type { NamedPort } from '../tables.ts';
+import type { LabelFilter } from './label-filter.ts';
 
 /** Label keys that the platform sets; users cannot. */
 export const NAMESPACE_KEY = 'io.kubernetes.pod.namespace';
@@ -15,56 +17,33 @@ export interface IdentityLabel {
   readonly value: string;
 }
 
-// Prefixes of keys, matched as they stand. A kept prefix wins over a dropped one.
-const KEPT = ['app.kubernetes.io'];
-const DROPPED = [
-  'io.kubernetes',
-  'kubernetes.io',
-  'k8s.io',
-  'topology.kubernetes.io',
-  'statefulset.kubernetes.io/pod-name',
-  'apps.kubernetes.io/pod-index',
-  'batch.kubernetes.io/job-completion-index',
-  'batch.kubernetes.io/controller-uid',
-  'pod-template-hash',
-  'pod-template-generation',
-  'controller-revision-hash',
-  'controller-uid',
-  'annotation',
-  'etcd_node',
-  // Ours to set; a pod that could write them would choose its own namespace labels, cluster and service account.
-  'io.cilium.k8s',
-];
-const BETA = /^.*beta\.kubernetes\.io/;
-
-/** Whether a label that a user wrote on a pod takes part in its identity. */
-export function isSecurityRelevant(key: string): boolean {
-  if (KEPT.some((prefix) => key.startsWith(prefix))) return true;
-  return !DROPPED.some((prefix) => key.startsWith(prefix)) && !BETA.test(key);
-}
-
 /**
  * The identity labels of a pod, "source:key=value", sorted. `namespaceLabels` are those of the Namespace object, if there
  * is one; the namespace's own name is a label of it in any case.
  */
-export function identityLabels(pod: {
-  readonly namespace: string;
-  readonly labels: Labels;
-  readonly namespaceLabels: Labels | undefined;
-  readonly serviceAccount: string;
-  readonly cluster: string;
-}): readonly string[] {
-  const labels = Object.entries(pod.labels)
-    .filter(([key]) => isSecurityRelevant(key))
-    .map(([key, value]) => `k8s:${key}=${value}`);
-  const ofNamespace = { ...pod.namespaceLabels, 'kubernetes.io/metadata.name': pod.namespace };
+export function identityLabels(
+  pod: { readonly namespace: string; readonly labels: Labels; readonly serviceAccount: string },
+  options: { readonly namespaceLabels: Labels | undefined; readonly cluster: string; readonly filter: LabelFilter },
+): readonly string[] {
+  const labels: string[] = [];
+  for (const key in pod.labels) if (options.filter(key)) labels.push(`k8s:${key}=${pod.labels[key]}`);
+  const ofNamespace = { ...options.namespaceLabels, 'kubernetes.io/metadata.name': pod.namespace };
   for (const [key, value] of Object.entries(ofNamespace)) labels.push(`k8s:${NAMESPACE_LABEL_PREFIX}${key}=${value}`);
   labels.push(
     `k8s:${NAMESPACE_KEY}=${pod.namespace}`,
-    `k8s:${CLUSTER_KEY}=${pod.cluster}`,
+    `k8s:${CLUSTER_KEY}=${options.cluster}`,
     `k8s:${SERVICE_ACCOUNT_KEY}=${pod.serviceAccount}`,
   );
   return labels.sort();
+}
+
+/** The named ports of a pod as "TCP http=8080", sorted, each once. Names have no case. */
+export function portTexts(ports: readonly NamedPort[]): readonly string[] {
+  const texts = new Set<string>();
+  for (const { name, port, protocol } of ports) {
+    if (name !== '') texts.add(`${protocol} ${name.toLowerCase()}=${port}`);
+  }
+  return [...texts].sort();
 }
 
 /** Takes "source:key=value" apart; a label without value ("reserved:host") has the value ''. */

@@ -1,106 +1,120 @@
 // Incremental policy compute: which subjects and peers a change touches, and nothing else is made anew. README.md has
 // the flow.
 
-import type { Cookie, Identity } from '#common/ids.ts';
-import type { PolicyObject } from '#mesh-config/model.ts';
+import { type Cookie, type Identity, RESERVED } from '#common/ids.ts';
+import type { Labels, PolicyObject } from '#mesh-config/model.ts';
 import type { Allocator } from '../identity/allocator.ts';
 import type { Desired } from '../tables.ts';
 import { createCookies } from './cookies.ts';
-import { createRuleIndex } from './rule-index.ts';
-import { type CompiledRule, compilePolicy, releaseRule } from './rules.ts';
+import { createPortNames, portLabels } from './named-ports.ts';
+import { createPlans } from './plans.ts';
+import { createPolicies } from './policies.ts';
+import type { Direction } from './rules.ts';
 import { createRulesets } from './rulesets.ts';
-import { createSelectorCache, type SelectorCache } from './selector-cache.ts';
-import { createSubjects } from './subjects.ts';
+import { createSelection } from './selection.ts';
+import { createSelectorCache } from './selector-cache.ts';
+import { createSubjects, type Enforcement, type Limits, type Subject } from './subjects.ts';
+import { createTemplateDiffs, createTemplateStore } from './templates.ts';
+import { WATCH, type World } from './world.ts';
 
 export interface PolicyCompute {
-  /** A new identity, "source:key=value" labels. It may be a peer at once; a subject only after addSubject. */
-  addIdentity(identity: Identity, labels: readonly string[]): void;
+  /** A new identity: "source:key=value" labels, "TCP http=8080" ports. A peer at once; a subject only after addSubject. */
+  addIdentity(identity: Identity, labels: readonly string[], ports: readonly string[]): void;
   /** The identity must not be a subject any more. */
   removeIdentity(identity: Identity): void;
   /** The identity has an endpoint here: its policy belongs into the map. */
-  addSubject(identity: Identity): void;
+  addSubject(identity: Identity, enforcement: Enforcement): void;
   removeSubject(identity: Identity): void;
-  /** Adds, replaces or (undefined) removes the policy "namespace/name". */
+  /** Labels of the node itself, whose own traffic policies for nodes are about; undefined: not known. */
+  setNode(labels: Labels | undefined): void;
+  /** Adds, replaces or (undefined) removes the policy `key` (objectKey). */
   setPolicy(key: string, policy: PolicyObject | undefined): void;
+  /** Something of world.ts WATCH has changed. */
+  changed(watch: string): void;
+  /** Takes in policies that are new or have to be read again. Mentions are held and released here. */
+  compile(): void;
   /** Brings the desired tables up to date. Returns the subjects whose enforcement may have changed. */
   recompute(): ReadonlySet<Identity>;
   enforced(subject: Identity): { readonly ingress: boolean; readonly egress: boolean };
+  /** Whether policies for nodes select this one. */
+  readonly nodeIsSubject: boolean;
   /** Identities that the policy's rules select as subjects. */
   selectedBy(key: string): ReadonlySet<Identity>;
   /** What could not be allocated, for people. */
   problems(): readonly string[];
 }
 
+export interface PolicyComputeOptions {
+  readonly rulesets: Allocator<number>;
+  readonly cookies: Allocator<Cookie>;
+  readonly world: World;
+  readonly limits?: Limits;
+}
+
 /** Policy compute that writes `desired.policy`, `.rulesets` and `.cookies`. */
 export function createPolicyCompute(
   desired: Pick<Desired, 'policy' | 'rulesets' | 'cookies'>,
-  allocators: { readonly rulesets: Allocator<number>; readonly cookies: Allocator<Cookie> },
+  options: PolicyComputeOptions,
 ): PolicyCompute {
-  const policies = new Map<string, readonly CompiledRule[]>();
-  const index = createRuleIndex();
-  // Labels of an identity never change: what selects a subject is known when it becomes one.
-  const cache: SelectorCache = createSelectorCache((selector, identity) => {
-    for (const [rule, direction] of index.asPeer(selector)) {
-      for (const subject of subjects.selectedBy(rule)) subjects.markPeer(subject[direction], identity, selector);
-    }
-  });
-  const rulesets = createRulesets(desired.rulesets, allocators.rulesets);
-  const cookies = createCookies(desired.cookies, allocators.cookies);
-  const subjects = createSubjects({
-    cache,
-    host: cache.acquire({ requirements: [{ source: 'reserved', key: 'host', operator: 'Exists', values: [] }] }),
-    setEntry: (key, row) => (row ? desired.policy.set(key, row) : desired.policy.delete(key)),
-    setRuleset: rulesets.set,
-    rulesetId: rulesets.idFor,
-    acquireCookie: cookies.acquire,
-    releaseCookie: cookies.release,
-  });
+  const portsOf = new Map<Identity, readonly string[]>();
+  const cache = createSelectorCache((selector, identity) => plans.mark(selector, identity));
+  const rulesets = createRulesets(desired.rulesets, options.rulesets);
+  const cookies = createCookies(desired.cookies, options.cookies);
+  const plans = createPlans(cache, createTemplateStore(cookies));
+  let diff = createTemplateDiffs();
+  const subjects = createSubjects(
+    plans,
+    {
+      setEntry: (key, row) => (row ? desired.policy.set(key, row) : desired.policy.delete(key)),
+      setRuleset: rulesets.set,
+      rulesetId: rulesets.idFor,
+      diff: (before, after) => diff(before, after),
+      entries: () => desired.policy.size,
+    },
+    options.limits,
+  );
+  const selection = createSelection({ cache, subjects, rulesets });
+  const ports = createPortNames((name) => policies.changed(WATCH.ports(name)));
+  const policies = createPolicies({ ...selection, ports, world: options.world });
 
   return {
-    addIdentity(identity, labels) {
-      cache.addIdentity(identity, labels);
-      subjects.markEveryone();
+    addIdentity(identity, labels, portTexts) {
+      cache.addIdentity(identity, portTexts.length > 0 ? [...labels, ...portLabels(portTexts)] : labels);
+      if (portTexts.length === 0) return;
+      portsOf.set(identity, portTexts);
+      ports.count(portTexts, 1);
     },
     removeIdentity(identity) {
       cache.removeIdentity(identity);
-      subjects.markEveryone();
+      ports.count(portsOf.get(identity) ?? [], -1);
+      portsOf.delete(identity);
     },
-    addSubject(identity) {
-      const subject = subjects.add(identity);
-      rulesets.adopt(subject);
-      for (const selector of cache.selectorsOf(identity)) {
-        for (const rule of index.asSubject(selector)) subjects.setRule(subject, rule, true);
-      }
+    addSubject: selection.addSubject,
+    removeSubject: selection.removeSubject,
+    setNode: selection.setNode,
+    setPolicy: policies.set,
+    changed: policies.changed,
+    compile() {
+      policies.compile();
+      selection.settleNode();
     },
-    removeSubject(identity) {
-      const subject = subjects.remove(identity);
-      if (subject) rulesets.abandon(subject);
+    recompute() {
+      diff = createTemplateDiffs();
+      return subjects.recompute();
     },
-    setPolicy(key, policy) {
-      const before = policies.get(key) ?? [];
-      const after = policy ? compilePolicy(key, policy, cache) : [];
-      for (const rule of before) {
-        for (const subject of subjects.selectedBy(rule)) subjects.setRule(subject, rule, false);
-        index.remove(rule);
-      }
-      for (const rule of after) {
-        for (const subject of subjects.selectedBy(rule)) subjects.setRule(subject, rule, true);
-        index.add(rule);
-      }
-      for (const rule of before) releaseRule(rule, cache);
-      if (policy) policies.set(key, after);
-      else policies.delete(key);
+    enforced: (identity) => enforced(subjects.get(identity)),
+    get nodeIsSubject() {
+      return subjects.get(RESERVED.host) !== undefined;
     },
-    recompute: subjects.recompute,
-    enforced(identity) {
-      const subject = subjects.get(identity);
-      return { ingress: subject?.ingress.enforced ?? false, egress: subject?.egress.enforced ?? false };
-    },
-    selectedBy(key) {
-      const selected = new Set<Identity>();
-      for (const rule of policies.get(key) ?? []) for (const member of rule.subject.members) selected.add(member);
-      return selected;
-    },
-    problems: () => [...rulesets.problems(), ...cookies.problems()],
+    selectedBy: (key) => new Set(policies.rulesOf(key).flatMap((rule) => [...selection.selectedBy(rule)])),
+    problems: () => [...subjects.problems(), ...cookies.problems()],
   };
+}
+
+function enforced(subject: Subject | undefined): { readonly ingress: boolean; readonly egress: boolean } {
+  const of = (direction: Direction): boolean => {
+    if (!subject || subject.enforcement === 'off') return false;
+    return subject.enforcement === 'forced' || subject[direction].rules.size > 0;
+  };
+  return { ingress: of('ingress'), egress: of('egress') };
 }

@@ -1,6 +1,6 @@
 // Protocols and ports as the policy map keys them: a protocol and a prefix of the 16 port bits.
 
-import type { PortMatch, Protocol } from '#mesh-config/model.ts';
+import type { Protocol } from '#mesh-config/model.ts';
 
 /** One key of the L4 part of the policy map. `bits` counts from the protocol: 0 all, 8 a protocol, 9..24 a port prefix. */
 export interface L4 {
@@ -17,19 +17,40 @@ export function protocolNumbers(protocol: Protocol): readonly number[] {
   return protocol === 'ANY' ? [IP_PROTOCOL.TCP, IP_PROTOCOL.UDP, IP_PROTOCOL.SCTP] : [IP_PROTOCOL[protocol]];
 }
 
-/** The fewest keys that cover a port match: at most 30 for a range, for each of its protocols. */
-export function expandPorts(match: PortMatch): readonly L4[] {
-  return protocolNumbers(match.protocol).flatMap((protocol) => {
-    if (match.port === 0) return [{ protocol, port: 0, bits: 8 }];
-    const keys: L4[] = [];
-    for (let port = match.port; port <= match.endPort; ) {
-      let size = port & -port;
-      while (port + size - 1 > match.endPort) size >>= 1;
-      keys.push({ protocol, port, bits: 24 - Math.log2(size) });
-      port += size;
-    }
-    return keys;
-  });
+/** Ports as one rule gives them for one protocol. */
+export interface PortSpan {
+  readonly protocol: number;
+  /** 0: every port. */
+  readonly port: number;
+  readonly endPort: number;
+}
+
+/** The spans of a port match by number: one for each of its protocols. */
+export function portSpans(match: {
+  readonly port: number;
+  readonly endPort: number;
+  readonly protocol: Protocol;
+}): PortSpan[] {
+  const { port, endPort } = match;
+  return protocolNumbers(match.protocol).map((protocol) => ({ protocol, port, endPort: port === 0 ? 0 : endPort }));
+}
+
+/** The fewest keys that cover a span: at most 30. */
+export function expandSpan({ protocol, port: first, endPort }: PortSpan): readonly L4[] {
+  if (first === 0) return [{ protocol, port: 0, bits: 8 }];
+  const keys: L4[] = [];
+  for (let port = first; port <= endPort; ) {
+    let size = port & -port;
+    while (port + size - 1 > endPort) size >>= 1;
+    keys.push({ protocol, port, bits: 24 - Math.log2(size) });
+    port += size;
+  }
+  return keys;
+}
+
+/** A key for Map, equal for equal spans. */
+export function spanKey({ protocol, port, endPort }: PortSpan): number {
+  return (protocol * 65536 + port) * 65536 + endPort;
 }
 
 /** A key for Map, unique among L4s whose unused bits are zero. */

@@ -1,154 +1,180 @@
-// What all rules together say of one subject and direction, arranged so that the entries of one peer, or one ruleset,
-// can be made without looking at the rest. The rules it keeps are numbered in precedence.ts.
+// What all rules together say of one direction: the entries for each peer and the content of each ruleset, made once
+// for all subjects that the same rules select.
 
 import type { Identity } from '#common/ids.ts';
-import type { HttpRule } from '#mesh-config/model.ts';
 import type { PeerRules } from '../tables.ts';
-import { type L4, l4Covers, l4Key } from './l4.ts';
-import { type EntryKind, PRECEDENCE } from './precedence.ts';
-import type { Contribution } from './rules.ts';
-import type { CachedSelector } from './selector-cache.ts';
+import { type Cells, createCells } from './cells.ts';
+import { anyPeerEntries } from './entries.ts';
+import { createGroups, type PeerChange, type PeerItems } from './groups.ts';
+import { type L4, l4Key } from './l4.ts';
+import type { Item } from './rules.ts';
+import { rulesetContent } from './ruleset-content.ts';
+import type { CachedSelector, SelectorCache } from './selector-cache.ts';
+import type { TemplateStore, Templates } from './templates.ts';
 
-/** What a policy entry will say, whoever its peer is. */
-export interface EntryTemplate {
-  readonly l4: L4;
-  readonly kind: EntryKind;
-  /** "namespace/name" of the policies that said so, sorted; none: built in. */
-  readonly policies: readonly string[];
+export interface PlanChanges {
+  readonly peers: readonly PeerChange[];
+  /** Entries for any peer, if they are others than before. */
+  readonly anyPeer: Omit<PeerChange, 'peer'> | undefined;
+  /** Where (l4Key) rulesets may have another content than was last asked for. */
+  readonly rulesets: ReadonlySet<number>;
 }
 
 export interface Plan {
   /** Selectors that appear as peers. */
-  readonly selectors: ReadonlySet<CachedSelector>;
-  /** The entries of a peer that exactly the `selected` selectors select; 'any': the any-peer entries. */
-  templates(selected: readonly CachedSelector[] | 'any'): readonly EntryTemplate[];
-  /** Content of the ruleset at `l4`. `everyone`: all known identities, read only where some peers are denied. */
-  ruleset(l4: L4, everyone: () => Iterable<Identity>): readonly PeerRules[];
-  /** Selectors that the content of the ruleset at `l4` depends on; 'all': on every identity there is. */
-  rulesetSelectors(l4: L4): readonly CachedSelector[] | 'all';
+  readonly selectors: Iterable<CachedSelector>;
+  readonly anyPeer: Templates;
+  /** How many entries a subject gets. */
+  readonly entryCount: number;
+  /** Peers that have entries of their own, with these. */
+  peers(): Iterable<readonly [Identity, Templates]>;
+  peer(identity: Identity): Templates;
+  /** Content of the ruleset at `l4`. */
+  ruleset(l4: L4): readonly PeerRules[];
+  /** Looks at the selectors of `identities` again, because members of `selectors` have changed. */
+  refresh(identities: Iterable<Identity>, selectors: ReadonlySet<CachedSelector>): PlanChanges;
+  /** Makes it a plan of other items. Costs what they have in common with the old ones nothing but a look at each group. */
+  remake(items: readonly Item[]): PlanChanges;
+  dispose(): void;
 }
 
-interface Cell {
-  readonly l4: L4;
-  readonly contributions: Contribution[];
-}
+/** Makes a plan from items. The order in which they are given does not matter. */
+export function createPlan(
+  items: readonly Item[],
+  context: { readonly cache: Pick<SelectorCache, 'selectorsOf'>; readonly store: TemplateStore },
+): Plan {
+  const { cache, store } = context;
+  let bySelector: ReadonlyMap<CachedSelector, PeerItems> = new Map();
+  let anyCells = createCells([]);
+  let anyPeer: Templates = store.acquire([]);
+  const groups = createGroups(anyCells, store);
+  const contents = createContents();
 
-/** Arranges contributions. The order in which they are given does not matter. */
-export function createPlan(contributions: readonly Contribution[]): Plan {
-  const cells = new Map<number, Cell>();
-  const selectors = new Set<CachedSelector>();
-  for (const contribution of contributions) {
-    const key = l4Key(contribution.l4);
-    const cell = cells.get(key);
-    if (cell) cell.contributions.push(contribution);
-    else cells.set(key, { l4: contribution.l4, contributions: [contribution] });
-    if (contribution.peer !== 'any') selectors.add(contribution.peer);
-  }
-  const covers = new Map<number, readonly Contribution[]>();
-  const covering = (l4: L4): readonly Contribution[] => {
-    const key = l4Key(l4);
-    let cover = covers.get(key);
-    if (!cover) {
-      cover = l4Covers(l4).flatMap((wider) => cells.get(l4Key(wider))?.contributions ?? []);
-      covers.set(key, cover);
+  const place = (identities: Iterable<Identity>): PeerChange[] => {
+    const changes: PeerChange[] = [];
+    for (const identity of identities) {
+      const selected: PeerItems[] = [];
+      for (const selector of cache.selectorsOf(identity)) {
+        const known = bySelector.get(selector);
+        if (known) selected.push(known);
+      }
+      const change = groups.place(identity, selected);
+      if (change) changes.push(change);
     }
-    return cover;
+    return changes;
   };
-  const memo = new Map<string, readonly EntryTemplate[]>();
+  const remake = (next: readonly Item[]): PlanChanges => {
+    const before = { bySelector, anyPeer };
+    bySelector = indexSelectors(next);
+    anyCells = createCells(next.filter((item) => item.peers === 'any'));
+    anyPeer = store.acquire(anyPeerEntries(anyCells));
+    store.release(before.anyPeer);
+    const remade = groups.remake(bySelector, anyCells);
+    const moved = place(movedPeers(before.bySelector, bySelector));
+    const isSame = anyPeer === before.anyPeer;
+    return {
+      peers: inOrder(remade, moved),
+      anyPeer: isSame ? undefined : { before: before.anyPeer, after: anyPeer },
+      rulesets: contents.reset(createCells(next)),
+    };
+  };
+  remake(items);
 
   return {
-    selectors,
-    templates(selected) {
-      const key =
-        selected === 'any'
-          ? 'any'
-          : selected
-              .map((s) => s.id)
-              .sort((a, b) => a - b)
-              .join();
-      let templates = memo.get(key);
-      if (!templates) {
-        const own = new Set(selected === 'any' ? [] : selected);
-        templates = [...cells.values()].flatMap((cell) => templateOf(cell, selected === 'any' ? 'any' : own, covering));
-        memo.set(key, templates);
-      }
-      return templates;
+    get selectors() {
+      return bySelector.keys();
     },
-    ruleset: (l4, everyone) => rulesetContent(covering(l4), everyone),
-    rulesetSelectors(l4) {
-      const cover = covering(l4);
-      if (cover.some((c) => c.kind === 'deny')) return 'all';
-      return [...new Set(cover.flatMap((c) => (c.peer === 'any' ? [] : [c.peer])))];
+    get anyPeer() {
+      return anyPeer;
+    },
+    get entryCount() {
+      return anyPeer.length + groups.entryCount;
+    },
+    peers: groups.peers,
+    peer: groups.templatesOf,
+    ruleset: contents.get,
+    refresh: (identities, selectors) => ({
+      peers: place(identities),
+      anyPeer: undefined,
+      rulesets: contents.forget(selectors),
+    }),
+    remake,
+    dispose() {
+      store.release(anyPeer);
+      groups.dispose();
     },
   };
 }
 
-function templateOf(
-  cell: Cell,
-  own: ReadonlySet<CachedSelector> | 'any',
-  covering: (l4: L4) => readonly Contribution[],
-): readonly EntryTemplate[] {
-  const isOwn = (c: Contribution): boolean => c.peer !== 'any' && own !== 'any' && own.has(c.peer);
-  const anyHere = cell.contributions.some((c) => c.peer === 'any');
-  const ownHere = own === 'any' ? anyHere : cell.contributions.some(isOwn);
-  // Rule 8: a redirect of the peer's own on wider ports must not hide what is said of any peer here.
-  const wanted =
-    ownHere || (own !== 'any' && anyHere && covering(cell.l4).some((c) => c.kind === 'redirect' && isOwn(c)));
-  if (!wanted) return [];
-  const said = covering(cell.l4).filter((c) => c.peer === 'any' || isOwn(c));
-  const kind = strongest(said);
-  const behind = said.filter((c) => (kind === 'deny') === (c.kind === 'deny') && c.policy !== '');
-  return [{ l4: cell.l4, kind, policies: [...new Set(behind.map((c) => c.policy))].sort() }];
-}
-
-function strongest(said: readonly Contribution[]): EntryKind {
-  let kind: EntryKind = 'allow';
-  for (const c of said) if (PRECEDENCE[c.kind] > PRECEDENCE[kind]) kind = c.kind;
-  return kind;
-}
-
-function rulesetContent(cover: readonly Contribution[], everyone: () => Iterable<Identity>): readonly PeerRules[] {
-  const denied = new Set<Identity>();
-  const byPeer = new Map<CachedSelector | 'any', Contribution[]>();
-  for (const c of cover) {
-    if (c.kind === 'deny') {
-      if (c.peer === 'any') return [];
-      for (const member of c.peer.members) denied.add(member);
-      continue;
+function indexSelectors(items: readonly Item[]): ReadonlyMap<CachedSelector, PeerItems> {
+  const index = new Map<CachedSelector, PeerItems & { readonly items: Item[] }>();
+  for (const item of items) {
+    if (item.peers === 'any' || item.parts.length === 0) continue;
+    for (const selector of item.peers) {
+      const known = index.get(selector);
+      if (known) known.items.push(item);
+      else index.set(selector, { selector, items: [item] });
     }
-    const list = byPeer.get(c.peer);
-    if (list) list.push(c);
-    else byPeer.set(c.peer, [c]);
   }
-  const rules: PeerRules[] = [];
-  const groups = [...byPeer].sort(([a], [b]) => compare(peerOrder(a), peerOrder(b)));
-  for (const [peer, list] of groups) {
-    const members = peer !== 'any' ? peer.members : denied.size > 0 ? everyone() : undefined;
-    const identities = members && [...members].filter((id) => !denied.has(id)).sort((a, b) => a - b);
-    if (identities?.length === 0) continue;
-    rules.push({ peers: identities ?? 'any', ...whatIsAllowed(list) });
-  }
-  return rules;
+  return index;
 }
 
-function whatIsAllowed(list: readonly Contribution[]): Omit<PeerRules, 'peers'> {
-  const http = new Map<string, HttpRule & { readonly policy: string }>();
-  const policies = new Set<string>();
-  let wildcard = false;
-  for (const c of list) {
-    for (const rule of c.http) http.set(JSON.stringify([c.policy, rule]), { ...rule, policy: c.policy });
-    if (c.kind !== 'allow') continue;
-    wildcard = true;
-    if (c.policy !== '') policies.add(c.policy);
+/** Members of the selectors that only one of the two has. */
+function movedPeers(
+  before: ReadonlyMap<CachedSelector, unknown>,
+  after: ReadonlyMap<CachedSelector, unknown>,
+): ReadonlySet<Identity> {
+  const moved = new Set<Identity>();
+  for (const [one, other] of [
+    [before, after],
+    [after, before],
+  ] as const) {
+    for (const selector of one.keys()) {
+      if (!other.has(selector)) for (const member of selector.members) moved.add(member);
+    }
   }
-  const sorted = [...http].sort(([a], [b]) => compare(a, b)).map(([, rule]) => rule);
-  return { wildcard, http: sorted, policies: [...policies].sort() };
+  return moved;
 }
 
-function peerOrder(peer: CachedSelector | 'any'): string {
-  return peer === 'any' ? '' : peer.key;
+/** Changes that follow on one another; a peer that is in both lists changed twice. */
+function inOrder(first: readonly PeerChange[], then: readonly PeerChange[]): readonly PeerChange[] {
+  if (first.length === 0 || then.length === 0) return first.length === 0 ? then : first;
+  return [...first, ...then];
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Contents of rulesets, made when they are asked for. */
+function createContents(): {
+  get(l4: L4): readonly PeerRules[];
+  /** Forgets those with members of the selectors. Returns where (l4Key) they are. */
+  forget(selectors: ReadonlySet<CachedSelector>): ReadonlySet<number>;
+  /** Goes on with other cells. */
+  reset(cells: Cells): ReadonlySet<number>;
+} {
+  const known = new Map<number, { readonly rules: readonly PeerRules[]; readonly on: ReadonlySet<CachedSelector> }>();
+  let cells: Cells = createCells([]);
+  return {
+    get(l4) {
+      const at = l4Key(l4);
+      let content = known.get(at);
+      if (!content) {
+        const uses = cells.covering(l4);
+        const on = new Set(uses.flatMap(({ item }) => (item.peers === 'any' ? [] : item.peers)));
+        content = { rules: rulesetContent(uses), on };
+        known.set(at, content);
+      }
+      return content.rules;
+    },
+    forget(selectors) {
+      const stale = new Set<number>();
+      for (const [at, { on }] of known) if (!selectors.isDisjointFrom(on)) stale.add(at);
+      for (const at of stale) known.delete(at);
+      return stale;
+    },
+    reset(next) {
+      const stale = new Set(known.keys());
+      known.clear();
+      cells = next;
+      return stale;
+    },
+  };
 }

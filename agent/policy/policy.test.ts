@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { identity } from '#common/ids.ts';
+import { cookie, identity } from '#common/ids.ts';
+import { createTable } from '#common/table.ts';
 import type { Requirement } from '#mesh-config/model.ts';
-import { expandPorts, l4Covers, l4Key } from './l4.ts';
+import { createAllocator } from '../identity/allocator.ts';
+import type { CookieRow } from '../tables.ts';
+import { createCookies } from './cookies.ts';
+import { expandSpan, l4Covers, l4Key, portSpans } from './l4.ts';
+import { createPortNames, portLabels } from './named-ports.ts';
 import { createSelectorCache } from './selector-cache.ts';
+import { createTemplateDiffs, createTemplateStore, type Templates } from './templates.ts';
 
 const requirement = (
   key: string,
@@ -17,7 +23,7 @@ const requirement = (
   values,
 });
 
-describe('expandPorts', () => {
+describe('expandSpan', () => {
   const cases = [
     { from: 80, to: 80, keys: ['80/24'] },
     { from: 0, to: 0, keys: ['0/8'] },
@@ -30,7 +36,7 @@ describe('expandPorts', () => {
   ];
   for (const { from, to, keys } of cases) {
     it(`covers ${from} to ${to} and nothing else`, () => {
-      const l4s = expandPorts({ port: from, endPort: to, protocol: 'TCP' });
+      const l4s = expandSpan({ protocol: 6, port: from, endPort: to });
       assert.deepEqual(
         l4s.map((l4) => `${l4.port}/${l4.bits}`),
         keys,
@@ -47,9 +53,9 @@ describe('expandPorts', () => {
     });
   }
   it('makes ANY the three protocols with ports', () => {
-    const l4s = expandPorts({ port: 53, endPort: 53, protocol: 'ANY' });
+    const spans = portSpans({ port: 53, endPort: 53, protocol: 'ANY' });
     assert.deepEqual(
-      l4s.map((l4) => l4.protocol),
+      spans.map((span) => span.protocol),
       [6, 17, 132],
     );
   });
@@ -70,13 +76,19 @@ describe('createSelectorCache', () => {
     { name: 'a source', requirements: [requirement('host', 'Exists', [], 'reserved')], members: [1] },
     { name: 'another source', requirements: [requirement('host', 'Exists', [], 'k8s')], members: [] },
     {
+      name: 'a source that only compute gives',
+      requirements: [requirement('zone', 'Exists', [], 'node')],
+      members: [1],
+    },
+    { name: 'any source, which is none of those', requirements: [requirement('zone', 'Exists')], members: [] },
+    {
       name: 'both of two',
       requirements: [requirement('app', 'Exists'), requirement('app', 'NotIn', ['a'])],
       members: [301],
     },
   ];
   const people: readonly (readonly [number, readonly string[]])[] = [
-    [1, ['reserved:host']],
+    [1, ['node:zone=z', 'reserved:host']],
     [300, ['k8s:app=a', 'k8s:io.kubernetes.pod.namespace=default']],
     [301, ['k8s:app=b', 'k8s:io.kubernetes.pod.namespace=default']],
   ];
@@ -92,14 +104,95 @@ describe('createSelectorCache', () => {
         members.map((id) => `+${id}`),
       );
       assert.equal(cache.acquire({ requirements: [...requirements].reverse() }), early, 'equal selectors are one');
+      assert.equal(early.sorted(), early.sorted());
       cache.release(early);
       cache.release(early);
-      assert.ok([...cache.selectorsOf(identity(300))].length === 0, 'nobody refers to it');
+      assert.equal([...cache.selectorsOf(identity(300))].length, 0, 'nobody refers to it');
       const late = cache.acquire({ requirements });
-      assert.deepEqual([...late.members], members);
+      assert.deepEqual(late.sorted(), members);
       for (const [id] of people) cache.removeIdentity(identity(id));
-      assert.deepEqual([...late.members], []);
+      assert.deepEqual(late.sorted(), []);
       assert.throws(() => cache.release(early) ?? cache.release(early), /not in use/);
     });
   }
+  it('refuses an identity that it knows', () => {
+    const cache = createSelectorCache(() => {});
+    cache.addIdentity(identity(300), ['k8s:app=a']);
+    assert.throws(() => cache.addIdentity(identity(300), []), /already known/);
+  });
+});
+
+describe('createPortNames', () => {
+  it('counts who has a number under a name, and keeps ambiguous ones apart', () => {
+    const changed: string[] = [];
+    const names = createPortNames((name) => changed.push(name));
+    names.count(['TCP http=80'], 1);
+    names.count(['TCP http=80'], 1);
+    names.count(['TCP http=80', 'TCP http=81', 'UDP http=80'], 1);
+    assert.deepEqual(names.numbers('TCP http'), [
+      { port: 80, ambiguous: false },
+      { port: 80, ambiguous: true },
+      { port: 81, ambiguous: true },
+    ]);
+    names.count(['TCP http=80'], -1);
+    assert.deepEqual(changed, ['TCP http', 'TCP http', 'TCP http', 'UDP http']);
+    names.count(['TCP http=80'], -1);
+    assert.equal(changed.length, 5);
+    assert.deepEqual(names.numbers('SCTP http'), []);
+    assert.deepEqual(portLabels(['TCP a=1', 'TCP b=1', 'TCP b=2']), [
+      'port:TCP a=1',
+      'port:TCP b ?=1',
+      'port:TCP b ?=2',
+    ]);
+  });
+});
+
+describe('createCookies', () => {
+  const origin = (policy: string, line: number) => ({ policy, file: 'f.yaml', line, field: 'spec.ingress[0]' });
+  it('keeps the cookie of a rule that moved within its file, and says where it is now', () => {
+    const table = createTable<CookieRow>('cookies');
+    const cookies = createCookies(table, createAllocator({ name: 'cookie', min: 1, max: 9 }, cookie));
+    const first = cookies.acquire([origin('a', 3), origin('b', 4)]);
+    assert.equal(cookies.acquire([origin('a', 7), origin('b', 4)]), first);
+    assert.deepEqual(table.get(String(first))?.policies, ['a', 'b']);
+    assert.equal(table.get(String(first))?.rules[0]?.line, 7);
+    assert.notEqual(cookies.acquire([origin('a', 7)]), first);
+    assert.equal(cookies.acquire([]), 0);
+    const many = Array.from({ length: 50 }, (_, i) => origin(`policy-${i}`, i));
+    assert.equal(cookies.acquire(many), cookies.acquire(many));
+    cookies.release([origin('a', 1), origin('b', 1)]);
+    assert.ok(table.get(String(first)));
+    cookies.release([origin('a', 1), origin('b', 1)]);
+    assert.equal(table.get(String(first)), undefined);
+  });
+});
+
+describe('createTemplateStore', () => {
+  const held: number[] = [];
+  const store = createTemplateStore({
+    acquire: (origins) => cookie(held.push(origins.length)),
+    release: () => void held.pop(),
+  });
+  const draft = (port: number, kind: 'allow' | 'deny') => ({ l4: { protocol: 6, port, bits: 24 }, kind, origins: [] });
+  const stored = createTemplateStore({ acquire: () => cookie(1), release: () => {} });
+  it('gives equal lists once, and refuses to release one that is not held', () => {
+    const a = stored.acquire([draft(80, 'allow'), draft(81, 'deny')]);
+    assert.equal(stored.acquire([draft(80, 'allow'), draft(81, 'deny')]), a);
+    stored.release(a);
+    stored.release(a);
+    assert.throws(() => stored.release(a), /not held/);
+    const once = store.acquire([draft(80, 'allow')]);
+    store.release(once);
+    assert.equal(held.length, 0);
+  });
+  it('tells what to write and what to remove', () => {
+    const diff = createTemplateDiffs();
+    const before = stored.acquire([draft(80, 'allow'), draft(81, 'allow'), draft(82, 'allow')]);
+    const after = stored.acquire([draft(80, 'allow'), draft(81, 'deny'), draft(83, 'allow')]);
+    const ports = (templates: Templates): number[] => templates.map(({ l4 }) => l4.port);
+    assert.deepEqual(ports(diff(before, after).set), [81, 83]);
+    assert.deepEqual(ports(diff(before, after).remove), [82]);
+    assert.equal(diff(before, after), diff(before, after));
+    assert.deepEqual(ports(diff([], after).set), [80, 81, 83]);
+  });
 });

@@ -1,83 +1,226 @@
-// From a parsed policy to contributions: the flat statements that compute works with.
+// From parsed policies to the statements that compute works with: peers and ports resolved against the world as it is.
 
-import type { DirectionRule, HttpRule, PolicyObject, PolicyRule } from '#mesh-config/model.ts';
-import { expandPorts, type L4, L4_ALL } from './l4.ts';
-import type { EntryKind } from './precedence.ts';
-import type { CachedSelector, SelectorCache } from './selector-cache.ts';
+import type { DirectionRule, L7Rules, PolicyObject, PolicyRule, PortRule, Selector } from '#mesh-config/model.ts';
+import type { Parser, RuleOrigin } from '../tables.ts';
+import { expandSpan, type L4, L4_ALL, type PortSpan, portSpans, protocolNumbers, spanKey } from './l4.ts';
+import { hasPort, type PortNames } from './named-ports.ts';
+import { resolvePeers } from './peers.ts';
+import { narrowed } from './selector.ts';
+import type { CachedSelector } from './selector-cache.ts';
+import { type Mention, WATCH, type World } from './world.ts';
 
 export type Direction = 'ingress' | 'egress';
 export const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
-/** "Peers may (not) be reached at l4", by one policy. Built-in ones have the policy ''. */
-export interface Contribution {
-  readonly peer: CachedSelector | 'any';
-  readonly l4: L4;
-  readonly kind: EntryKind;
-  /** The requests a redirect allows. */
-  readonly http: readonly HttpRule[];
-  readonly policy: string;
+/** What a part says: 'refuse' lets nothing pass by itself, and takes requests away from what else is allowed. */
+export type PartKind = 'allow' | 'deny' | 'redirect' | 'refuse';
+
+/** Requests on a port. */
+export interface L7Part {
+  readonly rules: L7Rules | undefined;
+  readonly serverNames: readonly string[];
+  /** The parsers whose rules these are. */
+  readonly parsers: readonly Parser[];
 }
 
-/** What one rule says of one direction. No contributions: it only turns enforcement on. */
+/** One key of the policy map that an item speaks of. */
+export interface Part {
+  readonly l4: L4;
+  /** Equal for parts of equal ports, as they were written. */
+  readonly span: number;
+  readonly kind: PartKind;
+  readonly l7: L7Part | undefined;
+}
+
+/** "These peers may (not) be reached like this": one list item of a rule, or a part of it. */
+export interface Item {
+  readonly id: number;
+  readonly peers: 'any' | readonly CachedSelector[];
+  readonly parts: readonly Part[];
+  /** undefined: built in. */
+  readonly origin: RuleOrigin | undefined;
+}
+
+/** What a rule says of one direction. Without items it only turns enforcement on. */
 export interface CompiledDirection {
-  readonly contributions: readonly Contribution[];
+  readonly items: readonly Item[];
   readonly defaultDeny: boolean;
 }
 
-/** One rule (`spec`) of a policy, its selectors held in the cache until `releaseRule`. */
 export interface CompiledRule {
-  readonly policy: string;
+  readonly id: number;
+  readonly on: PolicyRule['on'];
   readonly subject: CachedSelector;
   readonly directions: Readonly<Record<Direction, CompiledDirection | undefined>>;
 }
 
-/** Compiles the rules of a policy. `key` is "namespace/name". */
-export function compilePolicy(key: string, policy: PolicyObject, cache: SelectorCache): readonly CompiledRule[] {
-  return policy.rules.map((rule) => ({
-    policy: key,
-    subject: cache.acquire(rule.subject),
-    directions: {
-      ingress: compileDirection(key, rule, 'ingress', cache),
-      egress: compileDirection(key, rule, 'egress', cache),
-    },
-  }));
+/** A policy with everything that it holds until `releasePolicy`. */
+export interface CompiledPolicy {
+  readonly rules: readonly CompiledRule[];
+  readonly mentions: readonly Mention[];
+  /** It has to be compiled anew when one of these changes. */
+  readonly watches: ReadonlySet<string>;
 }
 
-/** Gives the selectors of a rule back. */
-export function releaseRule(rule: CompiledRule, cache: SelectorCache): void {
-  cache.release(rule.subject);
-  for (const direction of DIRECTIONS) {
-    for (const { peer } of rule.directions[direction]?.contributions ?? []) if (peer !== 'any') cache.release(peer);
-  }
+/** Where selectors are kept: those of endpoints and peers, and those of nodes. */
+export interface CompileContext {
+  readonly world: World;
+  readonly ports: PortNames;
+  acquire(selector: Selector, on: PolicyRule['on']): CachedSelector;
+  release(selector: CachedSelector, on: PolicyRule['on']): void;
+  nextId(): number;
 }
 
-function compileDirection(
-  policy: string,
-  rule: PolicyRule,
-  direction: Direction,
-  cache: SelectorCache,
-): CompiledDirection | undefined {
-  const items = rule[direction];
-  if (items === undefined || items.length === 0) return undefined;
-  const contributions: Contribution[] = [];
-  for (const item of items) {
-    const peers = item.peers === 'any' ? (['any'] as const) : item.peers;
-    for (const peer of peers) {
-      for (const part of portsOf(item)) {
-        contributions.push({ peer: peer === 'any' ? 'any' : cache.acquire(peer.selector), ...part, policy });
+/** Span of an item without ports: no port match is equal to it. */
+const ALL_PORTS = -1;
+
+/** Compiles the rules of the policy `key` (objectKey). */
+export function compilePolicy(key: string, policy: PolicyObject, context: CompileContext): CompiledPolicy {
+  const held = { mentions: [] as Mention[], watches: new Set<string>() };
+  const rules = policy.rules.flatMap((rule) => {
+    const origin = { policy: key, file: policy.origin.file };
+    const ingress = compileDirection(rule, 'ingress', { ...context, held, origin });
+    const egress = compileDirection(rule, 'egress', { ...context, held, origin });
+    const make = (subject: Selector, directions: CompiledRule['directions']): CompiledRule => ({
+      id: context.nextId(),
+      on: rule.on,
+      subject: context.acquire(subject, rule.on),
+      directions,
+    });
+    return [
+      make(rule.subject, { ingress: ingress?.main, egress: egress?.main }),
+      // At ingress a port name means something else for each subject: those with a number are spoken to apart.
+      ...(ingress?.byPort ?? []).map(({ requirement, direction }) =>
+        make(narrowed(rule.subject, requirement), { ingress: direction, egress: undefined }),
+      ),
+    ];
+  });
+  for (const mention of held.mentions) context.world.hold(mention);
+  return { rules, ...held };
+}
+
+/** Gives back what a policy holds. */
+export function releasePolicy(policy: CompiledPolicy, context: CompileContext): void {
+  for (const rule of policy.rules) {
+    context.release(rule.subject, rule.on);
+    for (const direction of DIRECTIONS) {
+      for (const { peers } of rule.directions[direction]?.items ?? []) {
+        if (peers !== 'any') for (const peer of peers) context.release(peer, 'endpoints');
       }
     }
   }
-  return { contributions, defaultDeny: rule.defaultDeny[direction] };
+  for (const mention of policy.mentions) context.world.release(mention);
 }
 
-function portsOf(item: DirectionRule): readonly Pick<Contribution, 'l4' | 'kind' | 'http'>[] {
-  const plain = item.deny ? ('deny' as const) : ('allow' as const);
-  if (item.ports === 'all') return [{ l4: L4_ALL, kind: plain, http: [] }];
-  return item.ports.flatMap((rule) => {
-    // An empty list of L7 rules is none; a deny has none.
-    const http = item.deny ? [] : (rule.l7?.rules ?? []);
-    const kind = http.length > 0 ? ('redirect' as const) : plain;
-    return rule.ports.flatMap(expandPorts).map((l4) => ({ l4, kind, http }));
-  });
+interface Compiling extends CompileContext {
+  readonly held: { readonly mentions: Mention[]; readonly watches: Set<string> };
+  readonly origin: Pick<RuleOrigin, 'policy' | 'file'>;
+}
+interface CompiledSides {
+  readonly main: CompiledDirection;
+  readonly byPort: readonly {
+    readonly requirement: ReturnType<typeof hasPort>;
+    readonly direction: CompiledDirection;
+  }[];
+}
+
+function compileDirection(rule: PolicyRule, direction: Direction, context: Compiling): CompiledSides | undefined {
+  const written = rule[direction];
+  if (written === undefined) return undefined;
+  const defaultDeny = rule.defaultDeny[direction];
+  const items: Item[] = [];
+  const byPort: CompiledSides['byPort'][number][] = [];
+  for (const item of written) {
+    const { selectors, mentions, watches } = resolvePeers(item.peers, context.world.inputs);
+    context.held.mentions.push(...mentions);
+    for (const watch of watches) context.held.watches.add(watch);
+    const origin = { ...context.origin, ...item.place };
+    const make = (peers: 'any' | readonly Selector[], parts: readonly Part[]): Item => ({
+      id: context.nextId(),
+      peers:
+        peers === 'any'
+          ? 'any'
+          : unique(
+              peers.map((peer) => context.acquire(peer, 'endpoints')),
+              context,
+            ),
+      parts,
+      origin,
+    });
+    const { numbered, named } = partsOf(item, context);
+    items.push(make(selectors, numbered));
+    for (const { requirement, parts } of named) {
+      if (direction === 'ingress') {
+        byPort.push({ requirement, direction: { items: [make(selectors, parts)], defaultDeny } });
+      } else {
+        const peers = selectors === 'any' ? [{ requirements: [] }] : selectors;
+        items.push(
+          make(
+            peers.map((peer) => narrowed(peer, requirement)),
+            parts,
+          ),
+        );
+      }
+    }
+  }
+  return { main: { items, defaultDeny }, byPort };
+}
+
+/** The same selector twice is one peer. */
+function unique(selectors: readonly CachedSelector[], context: CompileContext): readonly CachedSelector[] {
+  const seen = new Set<CachedSelector>();
+  for (const selector of selectors) {
+    if (seen.has(selector)) context.release(selector, 'endpoints');
+    seen.add(selector);
+  }
+  return [...seen];
+}
+
+interface Parts {
+  readonly numbered: readonly Part[];
+  readonly named: readonly { readonly requirement: ReturnType<typeof hasPort>; readonly parts: readonly Part[] }[];
+}
+
+function partsOf(item: DirectionRule, context: Compiling): Parts {
+  if (item.ports === 'all') {
+    return {
+      numbered: [{ l4: L4_ALL, span: ALL_PORTS, kind: item.deny ? 'deny' : 'allow', l7: undefined }],
+      named: [],
+    };
+  }
+  const numbered: Part[] = [];
+  const named = new Map<string, Parts['named'][number] & { readonly parts: Part[] }>();
+  for (const rule of item.ports) {
+    const l7 = l7PartOf(rule);
+    const kind = item.deny ? (l7 ? 'refuse' : 'deny') : l7 ? 'redirect' : 'allow';
+    const cut = (span: PortSpan): Part[] => expandSpan(span).map((l4) => ({ l4, span: spanKey(span), kind, l7 }));
+    for (const match of rule.ports) {
+      if (match.kind === 'number') {
+        numbered.push(...portSpans(match).flatMap(cut));
+        continue;
+      }
+      for (const protocol of protocolNumbers(match.protocol)) {
+        const name = `${protocolName(protocol)} ${match.name}`;
+        context.held.watches.add(WATCH.ports(name));
+        for (const number of context.ports.numbers(name)) {
+          if (number.ambiguous && !item.deny) continue;
+          const requirement = hasPort(name, number);
+          const key = `${requirement.key}=${number.port}`;
+          const own = named.get(key) ?? { requirement, parts: [] };
+          own.parts.push(...cut({ protocol, port: number.port, endPort: number.port }));
+          named.set(key, own);
+        }
+      }
+    }
+  }
+  return { numbered, named: [...named.values()] };
+}
+
+function protocolName(protocol: number): string {
+  return protocol === 6 ? 'TCP' : protocol === 17 ? 'UDP' : 'SCTP';
+}
+
+function l7PartOf({ l7: rules, serverNames }: PortRule): L7Part | undefined {
+  const parsers: Parser[] = [...(rules ? [rules.kind] : []), ...(serverNames.length > 0 ? (['tls'] as const) : [])];
+  return parsers.length === 0 ? undefined : { rules, serverNames, parsers };
 }

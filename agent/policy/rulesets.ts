@@ -18,12 +18,10 @@ export interface Rulesets {
   adopt(subject: Readonly<Record<Direction, SubjectDirection>>): void;
   /** Ends the rulesets of a subject that is gone. */
   abandon(subject: Readonly<Record<Direction, SubjectDirection>>): void;
-  problems(): readonly string[];
 }
 
 /** Rulesets that live in `table` (key: decimal id). */
 export function createRulesets(table: Table<RulesetRow>, allocator: Allocator<number>): Rulesets {
-  let problem: string | undefined;
   // What earlier runs remembered, by subject; later subjects find their ids in the allocator by key.
   const remembered = new Map<string, L4[]>();
   for (const key of allocator.keys()) {
@@ -38,10 +36,7 @@ export function createRulesets(table: Table<RulesetRow>, allocator: Allocator<nu
     const existing = subject.rulesets.get(l4Key(l4));
     if (existing) return existing.id;
     const number = allocator.acquire(keyOf(subject, l4));
-    if (!number.ok) {
-      problem = number.error;
-      return undefined;
-    }
+    if (!number.ok) return undefined;
     const id = rulesetId(number.value);
     subject.rulesets.set(l4Key(l4), { id, l4 });
     return id;
@@ -69,7 +64,6 @@ export function createRulesets(table: Table<RulesetRow>, allocator: Allocator<nu
         rulesets.clear();
       }
     },
-    problems: () => (problem ? [problem] : []),
   };
 }
 
@@ -77,16 +71,19 @@ function keyOf(subject: SubjectDirection, l4: L4): string {
   return `${subject.identity} ${subject.direction} ${l4.protocol} ${l4.port} ${l4.bits}`;
 }
 
+// Subjects with the same plan have the same lists, and mostly nothing else has to be compared.
 function sameRules(a: readonly PeerRules[], b: readonly PeerRules[]): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   return a.every((x, i) => {
     const y = b[i];
-    if (!y || x.wildcard !== y.wildcard || !samePeers(x.peers, y.peers)) return false;
-    return JSON.stringify([x.http, x.policies]) === JSON.stringify([y.http, y.policies]);
+    if (!y || !samePeers(x.peers, y.peers)) return false;
+    return JSON.stringify({ ...x, peers: 0 }) === JSON.stringify({ ...y, peers: 0 });
   });
 }
 
 function samePeers(a: PeerRules['peers'], b: PeerRules['peers']): boolean {
-  if (a === 'any' || b === 'any') return a === b;
+  if (a === b) return true;
+  if (a === 'any' || b === 'any') return false;
   return a.length === b.length && a.every((identity, i) => identity === b[i]);
 }

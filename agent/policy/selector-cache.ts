@@ -3,8 +3,9 @@
 
 import type { Identity } from '#common/ids.ts';
 import type { Selector } from '#mesh-config/model.ts';
-import { CLUSTER_KEY, NAMESPACE_KEY, parseIdentityLabel } from '../identity/labels.ts';
-import { type LabelsByKey, labelsByKey, matches, selectorKey } from './selector.ts';
+import { CLUSTER_KEY, NAMESPACE_KEY } from '../identity/labels.ts';
+import { createLabelPool, type PooledLabel } from './label-pool.ts';
+import { matches, selectorKey } from './selector.ts';
 
 /** A selector and the identities it selects now. */
 export interface CachedSelector {
@@ -12,6 +13,8 @@ export interface CachedSelector {
   readonly key: string;
   readonly selector: Selector;
   readonly members: ReadonlySet<Identity>;
+  /** The members in ascending order: the same array until they change. */
+  sorted(): readonly Identity[];
 }
 
 export interface SelectorCache {
@@ -22,17 +25,21 @@ export interface SelectorCache {
   addIdentity(identity: Identity, labels: readonly string[]): void;
   removeIdentity(identity: Identity): void;
   /** The selectors that select `identity`. */
-  selectorsOf(identity: Identity): ReadonlySet<CachedSelector>;
-  identities(): IterableIterator<Identity>;
+  selectorsOf(identity: Identity): Iterable<CachedSelector>;
 }
 
 interface Entry extends CachedSelector {
   readonly members: Set<Identity>;
   readonly anchors: readonly string[];
+  order: readonly Identity[] | undefined;
   references: number;
 }
+interface Known {
+  readonly labels: readonly PooledLabel[];
+  readonly selectors: Set<Entry>;
+}
 
-const NOBODY: ReadonlySet<CachedSelector> = new Set();
+const NOBODY: readonly CachedSelector[] = [];
 /** Anchor of selectors that no label is needed for (only NotIn, DoesNotExist, or nothing at all). */
 const EVERYONE = '';
 
@@ -40,10 +47,18 @@ const EVERYONE = '';
 export function createSelectorCache(onMember: (selector: CachedSelector, identity: Identity) => void): SelectorCache {
   const entries = new Map<string, Entry>();
   const byAnchor = new Map<string, Set<Entry>>();
-  const identities = new Map<Identity, { readonly labels: LabelsByKey; readonly selectors: Set<Entry> }>();
+  const identities = new Map<Identity, Known>();
   const identitiesByAnchor = new Map<string, Set<Identity>>();
+  const pool = createLabelPool();
+  const population = (anchors: readonly string[]): number =>
+    anchors.reduce((sum, anchor) => sum + (identitiesByAnchor.get(anchor)?.size ?? 0), 0);
   let nextId = 1;
 
+  const join = (entry: Entry, identity: Identity, known: Known): void => {
+    entry.members.add(identity);
+    entry.order = undefined;
+    known.selectors.add(entry);
+  };
   return {
     acquire(selector) {
       const key = selectorKey(selector);
@@ -52,22 +67,13 @@ export function createSelectorCache(onMember: (selector: CachedSelector, identit
         existing.references++;
         return existing;
       }
-      const entry: Entry = {
-        id: nextId++,
-        key,
-        selector,
-        members: new Set(),
-        anchors: anchorsOf(selector),
-        references: 1,
-      };
+      const entry = createEntry({ id: nextId++, key, selector, anchors: anchorsOf(selector, population) });
       entries.set(key, entry);
       for (const anchor of entry.anchors) {
         put(byAnchor, anchor, entry);
         for (const id of identitiesByAnchor.get(anchor) ?? []) {
           const known = identities.get(id);
-          if (!known || !matches(selector, known.labels)) continue;
-          entry.members.add(id);
-          known.selectors.add(entry);
+          if (known && matches(selector, known.labels)) join(entry, id, known);
         }
       }
       return entry;
@@ -82,14 +88,12 @@ export function createSelectorCache(onMember: (selector: CachedSelector, identit
     },
     addIdentity(identity, labels) {
       if (identities.has(identity)) throw new Error(`Cannot add identity ${identity}: already known`);
-      const known = { labels: labelsByKey(labels.map(parseIdentityLabel)), selectors: new Set<Entry>() };
+      const known: Known = { labels: pool.take(labels), selectors: new Set() };
       identities.set(identity, known);
       for (const anchor of anchorsOfLabels(known.labels)) {
         put(identitiesByAnchor, anchor, identity);
         for (const entry of byAnchor.get(anchor) ?? []) {
-          if (known.selectors.has(entry) || !matches(entry.selector, known.labels)) continue;
-          known.selectors.add(entry);
-          entry.members.add(identity);
+          if (!known.selectors.has(entry) && matches(entry.selector, known.labels)) join(entry, identity, known);
         }
       }
       for (const entry of known.selectors) onMember(entry, identity);
@@ -101,31 +105,47 @@ export function createSelectorCache(onMember: (selector: CachedSelector, identit
       for (const anchor of anchorsOfLabels(known.labels)) take(identitiesByAnchor, anchor, identity);
       for (const entry of known.selectors) {
         entry.members.delete(identity);
+        entry.order = undefined;
         onMember(entry, identity);
       }
+      pool.release(known.labels);
     },
     selectorsOf: (identity) => identities.get(identity)?.selectors ?? NOBODY,
-    identities: () => identities.keys(),
   };
 }
 
-// A selector is found through one requirement that only labelled identities can meet, the more telling the better.
-function anchorsOf(selector: Selector): readonly string[] {
+function createEntry(given: Pick<Entry, 'id' | 'key' | 'selector' | 'anchors'>): Entry {
+  const entry: Entry = {
+    ...given,
+    members: new Set(),
+    order: undefined,
+    references: 1,
+    sorted() {
+      entry.order ??= [...entry.members].sort((a, b) => a - b);
+      return entry.order;
+    },
+  };
+  return entry;
+}
+
+// A selector is found through one requirement that only labelled identities can meet: the one that fewest of them meet
+// now, and before there are any, the more telling one.
+function anchorsOf(selector: Selector, population: (anchors: readonly string[]) => number): readonly string[] {
   const telling = (key: string): number => (key === CLUSTER_KEY ? 3 : key === NAMESPACE_KEY ? 2 : 1);
   const candidates = selector.requirements
     .filter((r) => r.operator === 'In' || r.operator === 'Exists')
-    .sort((a, b) => telling(a.key) - telling(b.key) || Number(b.operator === 'In') - Number(a.operator === 'In'));
-  const best = candidates[0];
-  if (!best) return [EVERYONE];
-  return best.operator === 'Exists' ? [best.key] : [...new Set(best.values)].map((value) => `${best.key}=${value}`);
+    .map((r) => {
+      const isIn = r.operator === 'In';
+      const anchors = isIn ? [...new Set(r.values)].map((value) => `${r.key}=${value}`) : [r.key];
+      return { anchors, isIn, rank: telling(r.key), count: population(anchors) };
+    })
+    .sort((a, b) => a.count - b.count || a.rank - b.rank || Number(b.isIn) - Number(a.isIn));
+  return candidates[0]?.anchors ?? [EVERYONE];
 }
 
-function anchorsOfLabels(labels: LabelsByKey): Set<string> {
+function anchorsOfLabels(labels: readonly PooledLabel[]): Set<string> {
   const anchors = new Set([EVERYONE]);
-  for (const [key, list] of labels) {
-    anchors.add(key);
-    for (const label of list) anchors.add(`${key}=${label.value}`);
-  }
+  for (const { key, anchor } of labels) anchors.add(key).add(anchor);
   return anchors;
 }
 

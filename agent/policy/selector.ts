@@ -2,24 +2,22 @@
 
 import type { Requirement, Selector } from '#mesh-config/model.ts';
 import type { IdentityLabel } from '../identity/labels.ts';
+import { SOURCE } from './world.ts';
 
-/** Labels of one identity by key; one key may have a label of several sources. */
-export type LabelsByKey = ReadonlyMap<string, readonly IdentityLabel[]>;
-
-/** Groups labels for matching. */
-export function labelsByKey(labels: readonly IdentityLabel[]): LabelsByKey {
-  const byKey = new Map<string, IdentityLabel[]>();
-  for (const label of labels) {
-    const list = byKey.get(label.key);
-    if (list) list.push(label);
-    else byKey.set(label.key, [label]);
-  }
-  return byKey;
-}
+/** Sources of labels that identities have only while a rule mentions them: only a selector that names one means them. */
+const MENTIONED: ReadonlySet<string> = new Set([
+  SOURCE.cidr,
+  SOURCE.cidrGroup,
+  SOURCE.name,
+  SOURCE.service,
+  SOURCE.port,
+  SOURCE.node,
+]);
 
 /** Whether all requirements hold. NotIn and DoesNotExist hold for labels that are missing. */
-export function matches(selector: Selector, labels: LabelsByKey): boolean {
-  return selector.requirements.every((requirement) => holds(requirement, labels));
+export function matches(selector: Selector, labels: readonly IdentityLabel[]): boolean {
+  for (const requirement of selector.requirements) if (!holds(requirement, labels)) return false;
+  return true;
 }
 
 /** A text that is equal for selectors that mean the same by their form. */
@@ -30,19 +28,25 @@ export function selectorKey(selector: Selector): string {
   return [...new Set(parts)].sort().join('&');
 }
 
-function holds(requirement: Requirement, labels: LabelsByKey): boolean {
-  const found = labels
-    .get(requirement.key)
-    ?.filter((l) => requirement.source === 'any' || l.source === requirement.source);
-  const present = found !== undefined && found.length > 0;
-  switch (requirement.operator) {
-    case 'Exists':
-      return present;
-    case 'DoesNotExist':
-      return !present;
-    case 'In':
-      return present && found.some((label) => requirement.values.includes(label.value));
-    case 'NotIn':
-      return !present || !found.some((label) => requirement.values.includes(label.value));
+/** The selector with more requirements. */
+export function narrowed(selector: Selector, ...more: readonly Requirement[]): Selector {
+  return { requirements: [...selector.requirements, ...more] };
+}
+
+/** "The label is there" and "is not there". */
+export function hasLabel(source: string, key: string): Requirement {
+  return { source, key, operator: 'Exists', values: [] };
+}
+
+export function lacksLabel(source: string, key: string): Requirement {
+  return { source, key, operator: 'DoesNotExist', values: [] };
+}
+
+function holds({ source, key, operator, values }: Requirement, labels: readonly IdentityLabel[]): boolean {
+  const wanted = operator === 'In' || operator === 'Exists';
+  for (const label of labels) {
+    if (label.key !== key || !(source === 'any' ? !MENTIONED.has(label.source) : label.source === source)) continue;
+    if (operator === 'Exists' || operator === 'DoesNotExist' || values.includes(label.value)) return wanted;
   }
+  return !wanted;
 }

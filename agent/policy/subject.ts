@@ -1,31 +1,23 @@
-// One subject identity in one direction: its plan, and the rows made from it, peer by peer.
+// One subject identity in one direction: the plan that is in force for it, and the rows made from it.
 
-import type { Cookie, Identity, RulesetId } from '#common/ids.ts';
-import type { PeerRules, PolicyEntryRow, RulesetRow } from '../tables.ts';
-import { type L4, L4_ALL, l4Key } from './l4.ts';
-import { createPlan, type EntryTemplate, type Plan } from './plan.ts';
+import type { Identity, RulesetId } from '#common/ids.ts';
+import type { PolicyEntryRow, RulesetRow } from '../tables.ts';
+import { type L4, l4Key } from './l4.ts';
+import type { Plan, PlanChanges } from './plan.ts';
 import { PRECEDENCE } from './precedence.ts';
-import type { CompiledRule, Contribution, Direction } from './rules.ts';
-import type { CachedSelector, SelectorCache } from './selector-cache.ts';
+import type { CompiledRule, Direction } from './rules.ts';
+import type { EntryTemplate, TemplateDiff, Templates } from './templates.ts';
 
 const ANY_PEER = 0 as Identity;
+const NO_ENTRIES: Templates = [];
 
 /** What a subject needs from outside: numbers, places for rows. */
 export interface SubjectContext {
-  readonly cache: SelectorCache;
-  /** Selects the local host, which may always reach its own pods. */
-  readonly host: CachedSelector;
   setEntry(key: string, row: PolicyEntryRow | undefined): void;
   setRuleset(row: RulesetRow): void;
   /** The stable id of a ruleset; undefined when there is none left. */
   rulesetId(subject: SubjectDirection, l4: L4): RulesetId | undefined;
-  acquireCookie(policies: readonly string[]): Cookie;
-  releaseCookie(policies: readonly string[]): void;
-}
-
-interface Held {
-  readonly row: PolicyEntryRow;
-  readonly policies: readonly string[];
+  diff(before: Templates, after: Templates): TemplateDiff;
 }
 
 export interface SubjectDirection {
@@ -35,16 +27,16 @@ export interface SubjectDirection {
   readonly rules: Set<CompiledRule>;
   /** Rulesets that exist for the subject, those that no entry names any more included. */
   readonly rulesets: Map<number, { readonly id: RulesetId; readonly l4: L4 }>;
-  /** Some rule speaks of the direction. */
-  readonly enforced: boolean;
-  /** Some ruleset names every identity there is: it changes with each. */
-  readonly dependsOnEveryone: boolean;
-  /** Recomputes everything, after rules came or went. */
-  replan(): void;
-  /** Recomputes the entries of `peers` and the rulesets that depend on `selectors`, after members came or went. */
-  refresh(peers: ReadonlySet<Identity>, selectors: ReadonlySet<CachedSelector>): void;
-  /** Removes all rows of entries. Rulesets are their owner's to remove. */
-  clear(): void;
+  /** What the rows say; undefined: there are none, everything is denied. */
+  readonly plan: Plan | undefined;
+  /** Some entries deny because there was no ruleset id for them. */
+  readonly lacksIds: boolean;
+  /** Puts another plan in force. */
+  move(plan: Plan | undefined): void;
+  /** Carries over what has changed in the plan. */
+  follow(changes: PlanChanges): void;
+  /** Writes the rows again that lack an id. */
+  retry(): void;
 }
 
 /** A subject without rules and rows. */
@@ -53,110 +45,89 @@ export function createSubjectDirection(
   direction: Direction,
   context: SubjectContext,
 ): SubjectDirection {
-  const rules = new Set<CompiledRule>();
   const rulesets: SubjectDirection['rulesets'] = new Map();
-  const entries = new Map<Identity, Map<string, Held>>();
-  let plan: Plan = createPlan([]);
-  let dependsOnEveryone = false;
+  const lacking = new Set<string>();
+  let plan: Plan | undefined;
 
-  const setPeer = (peer: Identity, templates: readonly EntryTemplate[]): void => {
-    const before = entries.get(peer);
-    const after = new Map<string, Held>();
-    for (const template of templates) {
-      const row = rowOf(peer, template);
-      after.set(entryKey(row), { row, policies: template.policies });
+  const prefix = `${identity} ${direction} `;
+
+  const write = (peer: Identity, before: Templates, after: Templates): void => {
+    if (before === after) return;
+    const { set, remove } = context.diff(before, after);
+    const start = prefix + peer;
+    for (const template of set) writeEntry(peer, template, start + template.suffix);
+    for (const { suffix } of remove) {
+      if (lacking.size > 0) lacking.delete(start + suffix);
+      context.setEntry(start + suffix, undefined);
     }
-    for (const [key, held] of after) {
-      const old = before?.get(key)?.row;
-      if (!old || !sameEntry(old, held.row)) context.setEntry(key, held.row);
-    }
-    for (const [key, held] of before ?? []) {
-      if (!after.has(key)) context.setEntry(key, undefined);
-      context.releaseCookie(held.policies);
-    }
-    if (after.size > 0) entries.set(peer, after);
-    else entries.delete(peer);
   };
-  const rowOf = (peer: Identity, template: EntryTemplate): PolicyEntryRow => {
-    const ruleset = template.kind === 'redirect' ? context.rulesetId(self, template.l4) : undefined;
+  const writeEntry = (peer: Identity, { l4, kind, cookie }: EntryTemplate, key: string): void => {
+    const ruleset = kind === 'redirect' ? context.rulesetId(self, l4) : undefined;
     // Without a ruleset the proxy could not decide: refuse.
-    const action = template.kind === 'redirect' && ruleset === undefined ? 'deny' : template.kind;
-    return {
+    const action = kind === 'redirect' && ruleset === undefined ? 'deny' : kind;
+    if (action !== kind) lacking.add(key);
+    else if (lacking.size > 0) lacking.delete(key);
+    const { protocol, port, bits: l4Bits } = l4;
+    const precedence = PRECEDENCE[action];
+    context.setEntry(key, {
       subject: identity,
       peer,
       direction,
-      protocol: template.l4.protocol,
-      port: template.l4.port,
-      l4Bits: template.l4.bits,
+      protocol,
+      port,
+      l4Bits,
       action,
-      precedence: PRECEDENCE[action],
+      precedence,
       ruleset,
-      cookie: context.acquireCookie(template.policies),
-    };
+      cookie,
+    });
   };
-  const refreshPeer = (peer: Identity): void => {
-    const selected = [...context.cache.selectorsOf(peer)].filter((selector) => plan.selectors.has(selector));
-    setPeer(peer, selected.length > 0 ? plan.templates(selected) : []);
-  };
-  const refreshRuleset = ({ id, l4 }: { readonly id: RulesetId; readonly l4: L4 }): void => {
-    const content: readonly PeerRules[] = plan.ruleset(l4, () => context.cache.identities());
-    context.setRuleset({ id, subject: identity, direction, port: l4.port, rules: content });
+  const writeRulesets = (keys?: ReadonlySet<number>): void => {
+    for (const { id, l4 } of rulesets.values()) {
+      if (keys && !keys.has(l4Key(l4))) continue;
+      context.setRuleset({ id, subject: identity, direction, port: l4.port, rules: plan?.ruleset(l4) ?? [] });
+    }
   };
   const self: SubjectDirection = {
     identity,
     direction,
-    rules,
+    rules: new Set(),
     rulesets,
-    get enforced() {
-      return rules.size > 0;
+    get plan() {
+      return plan;
     },
-    get dependsOnEveryone() {
-      return dependsOnEveryone;
+    get lacksIds() {
+      return lacking.size > 0;
     },
-    replan() {
-      plan = createPlan(contributionsOf(rules, direction, context.host));
-      const peers = new Set(entries.keys());
-      for (const selector of plan.selectors) for (const member of selector.members) peers.add(member);
-      peers.delete(ANY_PEER);
-      setPeer(ANY_PEER, plan.templates('any'));
-      for (const peer of peers) refreshPeer(peer);
-      for (const ruleset of rulesets.values()) refreshRuleset(ruleset);
-      dependsOnEveryone = [...rulesets.values()].some(({ l4 }) => plan.rulesetSelectors(l4) === 'all');
-    },
-    refresh(peers, selectors) {
-      const known = new Set(rulesets.keys());
-      for (const peer of peers) refreshPeer(peer);
-      for (const ruleset of rulesets.values()) {
-        const on = plan.rulesetSelectors(ruleset.l4);
-        const isNew = !known.has(l4Key(ruleset.l4));
-        if (isNew && on === 'all') dependsOnEveryone = true;
-        if (isNew || on === 'all' || on.some((selector) => selectors.has(selector))) refreshRuleset(ruleset);
+    move(next) {
+      const last = plan;
+      plan = next;
+      write(ANY_PEER, last?.anyPeer ?? NO_ENTRIES, next?.anyPeer ?? NO_ENTRIES);
+      for (const [peer, after] of next?.peers() ?? []) write(peer, last?.peer(peer) ?? NO_ENTRIES, after);
+      for (const [peer, before] of last?.peers() ?? []) {
+        if (!next || next.peer(peer).length === 0) write(peer, before, NO_ENTRIES);
       }
+      writeRulesets();
     },
-    clear() {
-      for (const peer of [...entries.keys()]) setPeer(peer, []);
+    follow({ peers, anyPeer, rulesets: stale }) {
+      const known = new Set(rulesets.keys());
+      if (anyPeer) write(ANY_PEER, anyPeer.before, anyPeer.after);
+      for (const { peer, before, after } of peers) write(peer, before, after);
+      const isNew = rulesets.keys().filter((key) => !known.has(key));
+      writeRulesets(stale.union(new Set(isNew)));
+    },
+    retry() {
+      if (!plan || lacking.size === 0) return;
+      for (const [peer, templates] of [[ANY_PEER, plan.anyPeer] as const, ...plan.peers()]) {
+        for (const template of templates) {
+          const key = prefix + peer + template.suffix;
+          if (!lacking.has(key)) continue;
+          if (context.rulesetId(self, template.l4) === undefined) return;
+          writeEntry(peer, template, key);
+        }
+      }
+      writeRulesets();
     },
   };
   return self;
-}
-
-function contributionsOf(
-  rules: ReadonlySet<CompiledRule>,
-  direction: Direction,
-  host: CachedSelector,
-): readonly Contribution[] {
-  const compiled = [...rules].flatMap((rule) => rule.directions[direction] ?? []);
-  const contributions = compiled.flatMap((c) => c.contributions);
-  const builtIn = { l4: L4_ALL, kind: 'allow' as const, http: [], policy: '' };
-  // No rule with default deny (or no rule at all): everything is allowed that nothing denies, and L7 rules only show.
-  if (!compiled.some((c) => c.defaultDeny)) return [...contributions, { ...builtIn, peer: 'any' }];
-  return direction === 'ingress' ? [...contributions, { ...builtIn, peer: host }] : contributions;
-}
-
-function entryKey(row: PolicyEntryRow): string {
-  return `${row.subject} ${row.direction} ${row.peer} ${row.protocol} ${row.port} ${row.l4Bits}`;
-}
-
-function sameEntry(a: PolicyEntryRow, b: PolicyEntryRow): boolean {
-  return a.action === b.action && a.precedence === b.precedence && a.ruleset === b.ruleset && a.cookie === b.cookie;
 }

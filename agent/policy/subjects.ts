@@ -1,74 +1,94 @@
 // The subjects of this node, and what of them has to be made anew.
 
 import type { Identity } from '#common/ids.ts';
+import type { Plan } from './plan.ts';
+import { createPlanUsers } from './plan-users.ts';
+import type { PlanSpec, Plans } from './plans.ts';
 import { type CompiledRule, DIRECTIONS, type Direction } from './rules.ts';
-import type { CachedSelector } from './selector-cache.ts';
 import { createSubjectDirection, type SubjectContext, type SubjectDirection } from './subject.ts';
 
+/** How a subject is treated, whatever its rules say. */
+export type Enforcement = PlanSpec['enforcement'];
+
 /** One subject identity in both directions. */
-export type Subject = Readonly<Record<Direction, SubjectDirection>>;
+export type Subject = Readonly<Record<Direction, SubjectDirection>> & { readonly enforcement: Enforcement };
 
 export interface Subjects {
-  add(identity: Identity): Subject;
+  add(identity: Identity, enforcement: Enforcement): Subject;
   /** Removes a subject and its entries. Returns what it was. */
   remove(identity: Identity): Subject | undefined;
   get(identity: Identity): Subject | undefined;
-  /** Subjects that the rule selects. */
-  selectedBy(rule: CompiledRule): Iterable<Subject>;
+  /** Subjects among `members`. */
+  among(members: ReadonlySet<Identity>): Iterable<readonly [Identity, Subject]>;
   /** The rule selects the subject, or no longer does. */
   setRule(subject: Subject, rule: CompiledRule, selects: boolean): void;
-  /** `identity` became a member of `selector`, or is none any more. */
-  markPeer(subject: SubjectDirection, identity: Identity, selector: CachedSelector): void;
-  /** An identity came or went. */
-  markEveryone(): void;
-  /** Makes anew what is marked. Returns the subjects whose rules have changed. */
+  /** Makes anew what has changed. Returns the subjects whose rules have changed. */
   recompute(): ReadonlySet<Identity>;
+  problems(): readonly string[];
 }
 
-interface Marks {
-  replan: boolean;
-  readonly peers: Set<Identity>;
-  readonly selectors: Set<CachedSelector>;
+export interface Limits {
+  /** Entries that one subject may have. A direction that would need more denies everything. */
+  readonly subject: number;
+  /** Entries that all subjects together may have. */
+  readonly all: number;
 }
 
-/** No subjects. */
-export function createSubjects(context: SubjectContext): Subjects {
+/** As many as sync takes, and the room of the policy map. */
+export const DEFAULT_LIMITS: Limits = { subject: 65_536, all: 524_288 };
+
+/** No subjects. `entries`: how many rows there are now. */
+export function createSubjects(
+  plans: Plans,
+  context: SubjectContext & { entries(): number },
+  limits: Limits = DEFAULT_LIMITS,
+): Subjects {
   const subjects = new Map<Identity, Subject>();
-  const dirty = new Map<SubjectDirection, Marks>();
-  const mark = (subject: SubjectDirection): Marks => {
-    let marks = dirty.get(subject);
-    if (!marks) {
-      marks = { replan: false, peers: new Set(), selectors: new Set() };
-      dirty.set(subject, marks);
-    }
-    return marks;
+  const wishes = createPlanUsers(plans);
+  const dirty = new Set<SubjectDirection>();
+  const blocked = new Set<SubjectDirection>();
+  const countOf = (one: SubjectDirection): number => wishes.wantedBy(one)?.entryCount ?? 0;
+
+  /** Puts into force what is wanted, if it fits. */
+  const settle = (one: SubjectDirection): void => {
+    const subject = subjects.get(one.identity);
+    const plan = wishes.wantedBy(one);
+    if (!subject || !plan) return;
+    const more = one.plan ? 0 : plan.entryCount;
+    const isTooMuch =
+      countOf(subject.ingress) + countOf(subject.egress) > limits.subject || context.entries() + more > limits.all;
+    if (isTooMuch) blocked.add(one);
+    else blocked.delete(one);
+    const target: Plan | undefined = isTooMuch ? undefined : plan;
+    if (one.plan !== target) one.move(target);
   };
+
   return {
-    add(identity) {
+    add(identity, enforcement) {
       const make = (direction: Direction): SubjectDirection => createSubjectDirection(identity, direction, context);
-      const subject = { ingress: make('ingress'), egress: make('egress') };
+      const subject = { ingress: make('ingress'), egress: make('egress'), enforcement };
       subjects.set(identity, subject);
       // Also without any rule: "not enforced" is an entry.
-      for (const direction of DIRECTIONS) mark(subject[direction]).replan = true;
+      for (const direction of DIRECTIONS) dirty.add(subject[direction]);
       return subject;
     },
     remove(identity) {
       const subject = subjects.get(identity);
       subjects.delete(identity);
-      for (const direction of subject ? DIRECTIONS : []) {
-        const one = subject?.[direction];
-        if (one) dirty.delete(one);
-        one?.clear();
+      for (const one of directionsOf(subject)) {
+        dirty.delete(one);
+        blocked.delete(one);
+        one.move(undefined);
+        wishes.forget(one);
       }
       return subject;
     },
     get: (identity) => subjects.get(identity),
-    *selectedBy(rule) {
-      const { members } = rule.subject;
+    *among(members) {
       const fewer = members.size < subjects.size ? members : subjects.keys();
       for (const identity of fewer) {
         const subject = members.has(identity) ? subjects.get(identity) : undefined;
-        if (subject) yield subject;
+        if (subject) yield [identity, subject];
       }
     },
     setRule(subject, rule, selects) {
@@ -76,30 +96,48 @@ export function createSubjects(context: SubjectContext): Subjects {
         if (!rule.directions[direction]) continue;
         if (selects) subject[direction].rules.add(rule);
         else subject[direction].rules.delete(rule);
-        mark(subject[direction]).replan = true;
-      }
-    },
-    markPeer(subject, identity, selector) {
-      const marks = mark(subject);
-      marks.peers.add(identity);
-      marks.selectors.add(selector);
-    },
-    markEveryone() {
-      // Rulesets that say "all but the denied" name every identity there is.
-      for (const subject of subjects.values()) {
-        for (const direction of DIRECTIONS) if (subject[direction].dependsOnEveryone) mark(subject[direction]);
+        dirty.add(subject[direction]);
       }
     },
     recompute() {
-      const touched = new Set<Identity>();
-      for (const [subject, marks] of dirty) {
-        if (marks.replan) {
-          subject.replan();
-          touched.add(subject.identity);
-        } else subject.refresh(marks.peers, marks.selectors);
+      const touched = new Set(blocked);
+      for (const [plan, changes] of plans.refresh()) {
+        for (const one of wishes.users(plan)) {
+          if (one.plan === plan) one.follow(changes);
+          touched.add(one);
+        }
       }
+      const specs = new Map<SubjectDirection, PlanSpec>();
+      for (const one of dirty) {
+        const enforcement = subjects.get(one.identity)?.enforcement ?? 'by rules';
+        specs.set(one, { direction: one.direction, rules: one.rules, enforcement });
+        touched.add(one);
+      }
+      wishes.wantAll(specs, (one, changes) => {
+        if (one.plan) one.follow(changes);
+      });
+      const changed = new Set([...dirty].map((one) => one.identity));
       dirty.clear();
-      return touched;
+      for (const one of touched) settle(one);
+      for (const subject of subjects.values()) for (const one of directionsOf(subject)) one.retry();
+      return changed;
     },
+    problems: () => [
+      ...[...blocked].map((one) => tooMany(one, countOf(one))),
+      ...[...subjects.values()].flatMap(directionsOf).flatMap(lackOfIds),
+    ],
   };
+}
+
+function directionsOf(subject: Subject | undefined): readonly SubjectDirection[] {
+  return subject ? [subject.ingress, subject.egress] : [];
+}
+
+function tooMany({ identity, direction }: SubjectDirection, count: number): string {
+  return `Cannot enforce ${direction} of identity ${identity}: its ${count} entries do not fit; all of it is denied`;
+}
+
+function lackOfIds({ identity, direction, lacksIds }: SubjectDirection): readonly string[] {
+  if (!lacksIds) return [];
+  return [`Cannot ask the proxy for ${direction} of identity ${identity}: no ruleset id is left; it is denied`];
 }

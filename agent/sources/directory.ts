@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type MeshObject, objectKey, type Problem } from '#mesh-config/model.ts';
 import { readObjects } from '#mesh-config/read.ts';
 import type { Tables } from '../tables.ts';
+import { unenforceable } from './enforceable.ts';
 import { listFiles, readWhole } from './files.ts';
 import { writeTables } from './write.ts';
 
@@ -41,8 +42,13 @@ const GONE_MS = 100;
 export function watchDirectory(options: {
   readonly dir: string;
   readonly tables: Pick<Tables, 'inputs' | 'objects'>;
+  /** Name of the node that this is, among Node objects. */
+  readonly node?: string;
+  /** Whether policies may select nodes as peers by their labels. */
+  readonly nodePeers?: boolean;
   readonly onChange?: () => void;
 }): DirectorySource {
+  const { node = '', nodePeers = false } = options;
   const files = new Map<string, KnownFile>();
   const watchers = new Map<string, FSWatcher>();
   let unreadable: ReadonlyMap<string, string> = new Map();
@@ -59,9 +65,9 @@ export function watchDirectory(options: {
     const listing = listFiles(options.dir);
     unreadable = listing.unreadable;
     followFolders(watchers, listing.folders, () => schedule(DEBOUNCE_MS));
-    const again = updateFiles(files, listing.files, performance.now());
+    const again = updateFiles(files, listing.files, { now: performance.now(), nodePeers });
     settle(files);
-    if (writeTables(files, options.tables)) options.onChange?.();
+    if (writeTables(files, options.tables, node)) options.onChange?.();
     if (again) schedule(GONE_MS / 4);
   };
   rescan();
@@ -102,19 +108,25 @@ function followFolders(watchers: Map<string, FSWatcher>, folders: readonly strin
   }
 }
 
+interface Reading {
+  readonly now: number; // ms
+  readonly nodePeers: boolean;
+}
+
 /** Reads what changed. Returns whether something must be looked at again soon. */
 function updateFiles(
   files: Map<string, KnownFile>,
   found: readonly { readonly path: string; readonly stamp: string }[],
-  now: number,
+  reading: Reading,
 ): boolean {
+  const { now } = reading;
   let again = false;
   const present = new Set<string>();
   for (const { path, stamp } of found) {
     present.add(path);
     const known = files.get(path);
     if (known?.stamp === stamp && known.emptySince === undefined) continue;
-    const next = readFile(path, known, now);
+    const next = readFile(path, known, reading);
     if (next === undefined || next.emptySince !== undefined) again = true;
     if (next) files.set(path, { ...next, stamp });
   }
@@ -128,7 +140,7 @@ function updateFiles(
 }
 
 /** undefined: it changed under the reader. */
-function readFile(path: string, known: KnownFile | undefined, now: number): KnownFile | undefined {
+function readFile(path: string, known: KnownFile | undefined, { now, nodePeers }: Reading): KnownFile | undefined {
   const inForce = known?.objects ?? [];
   let text: string | undefined;
   try {
@@ -143,7 +155,8 @@ function readFile(path: string, known: KnownFile | undefined, now: number): Know
     const since = known?.emptySince ?? now;
     if (known && now - since < GONE_MS) return { ...known, emptySince: since };
   }
-  const { objects, problems } = readObjects(path, text);
+  const { objects, problems: found } = readObjects(path, text, { nodePeers });
+  const problems = [...found, ...unenforceable(objects)];
   if (problems.some((problem) => !problem.warning)) return refused(inForce, problems);
   const kept = objects.map((object) => unchanged(inForce, object) ?? object);
   return { stamp: '', objects: inForce, read: kept, problems, emptySince: undefined };

@@ -2,17 +2,19 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Table } from '#common/table.ts';
-import { type MeshObject, objectKey } from '#mesh-config/model.ts';
-import type { ObjectStatusRow, Tables } from '../tables.ts';
+import { type MeshObject, type NodeObject, objectKey, type PolicyObject } from '#mesh-config/model.ts';
+import type { NodeRow, ObjectStatusRow, Tables } from '../tables.ts';
 import type { KnownFile } from './directory.ts';
 
-/** Makes the tables say what the files say. Returns whether anything changed. */
+/** Makes the tables say what the files say. `node`: the name of this one. Returns whether anything changed. */
 export function writeTables(
   files: ReadonlyMap<string, KnownFile>,
   tables: Pick<Tables, 'inputs' | 'objects'>,
+  node: string,
 ): boolean {
   const objects = new Map<string, MeshObject>();
   for (const file of files.values()) for (const object of file.objects) objects.set(objectKey(object), object);
+  const policies = new Map([...objects].flatMap(([key, object]) => (isPolicy(object) ? [[key, object] as const] : [])));
   const { inputs } = tables;
   const of = <K extends MeshObject['kind']>(kind: K): Map<string, Extract<MeshObject, { kind: K }>> =>
     new Map(
@@ -23,7 +25,10 @@ export function writeTables(
   // Policies first: a workload never starts before what the same save says about it.
   const changed = [
     replace(inputs.namespaces, of('Namespace'), () => true),
-    replace(inputs.policies, of('CiliumNetworkPolicy'), () => true),
+    replace(inputs.nodes, nodeRows(of('Node'), node), () => true),
+    replace(inputs.cidrGroups, of('CiliumCIDRGroup'), () => true),
+    replace(inputs.policies, policies, () => true),
+    replace(inputs.endpointSlices, of('EndpointSlice'), () => true),
     replace(inputs.services, of('Service'), () => true),
     replace(inputs.deployments, of('Deployment'), () => true),
     replace(
@@ -34,6 +39,20 @@ export function writeTables(
     replace(tables.objects, statusRows(files), () => true),
   ];
   return changed.some(Boolean);
+}
+
+/** API servers are known by the EndpointSlice of the service "default/kubernetes". */
+function nodeRows(nodes: ReadonlyMap<string, NodeObject>, local: string): Map<string, NodeRow> {
+  return new Map(
+    [...nodes].map(([name, { labels, addresses }]) => [
+      name,
+      { name, labels, addresses, local: name === local, apiServer: false },
+    ]),
+  );
+}
+
+function isPolicy(object: MeshObject): object is PolicyObject {
+  return object.kind.endsWith('NetworkPolicy');
 }
 
 function replace<Row>(table: Table<Row>, wanted: ReadonlyMap<string, Row>, mine: (row: Row) => boolean): boolean {

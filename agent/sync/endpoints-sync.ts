@@ -1,12 +1,13 @@
 // Endpoints and addresses into their maps. An endpoint whose identity, address or interface changes is taken out first
-// and let in again last: in between its packets are dropped, and nobody meets it under a mix of old and new.
+// and let in again last: in between its packets are dropped, and nobody meets it under a mix of old and new. Its audit
+// mode changes in place, with the rest that is let in: after its policy.
 
-import type { Endpoint, IdentityKey, IdentityValue } from '#bpf/abi.ts';
+import { ENDPOINT_AUDIT, type Endpoint, type IdentityKey, type IdentityValue } from '#bpf/abi.ts';
 import type { Identity } from '#common/ids.ts';
 import { type Address, addressKey } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { AddressRow, AdmittedEndpointRow } from '../tables.ts';
-import { createAddressSync } from './addresses-sync.ts';
+import { type AddressSync, createAddressSync } from './addresses-sync.ts';
 import type { MirroredMap } from './map.ts';
 
 export interface EndpointSync {
@@ -15,6 +16,8 @@ export interface EndpointSync {
    * whose connections belong to a pod that is gone.
    */
   evict(): readonly Address[];
+  /** What is to be done with addresses that are not endpoints' between the two stages of policy, and for its plan. */
+  readonly prefixes: Pick<AddressSync, 'move' | 'isFresh' | 'isLeaving'>;
   /** Gives every address its identity, and lets endpoints in whose policy is complete. */
   admit(isComplete: (identity: Identity) => boolean): void;
   /** Endpoints and addresses that are not in force as wanted. */
@@ -56,8 +59,9 @@ export function createEndpointSync(
     addressesOf(row).every((ip) => maps.endpointAddrs.set(ip, value));
 
   return {
+    prefixes: addresses,
     evict() {
-      const want = stale.addresses.size + stale.interfaces.size > 0 ? wanted(tables.endpoints) : NOTHING;
+      const want = stale.addresses.size + stale.interfaces.size > 0 ? wanted(tables.endpoints, stale) : NOTHING;
       const orphaned: Address[] = [];
       // Addresses before interfaces: nothing is delivered to an endpoint that may no longer answer.
       for (const [key, address] of stale.addresses) {
@@ -101,14 +105,23 @@ interface Wanted {
 
 const NOTHING: Wanted = { interfaces: new Map(), addresses: new Map() };
 
-function wanted(table: ReadonlyTable<AdmittedEndpointRow>): Wanted {
+/** What the rows say of the interfaces and addresses of `stale`. */
+function wanted(
+  table: ReadonlyTable<AdmittedEndpointRow>,
+  stale: { readonly interfaces: ReadonlySet<number>; readonly addresses: ReadonlyMap<string, Address> },
+): Wanted {
   const interfaces = new Map<number, Endpoint>();
   const addresses = new Map<string, Endpoint>();
   for (const row of table.values()) {
-    const value = endpointValue(row);
+    if (!row.endpoint.device) continue;
+    const { ifindex } = row.endpoint.device;
+    const keys = addressesOf(row)
+      .map(addressKey)
+      .filter((key) => stale.addresses.has(key));
+    const value = keys.length > 0 || stale.interfaces.has(ifindex) ? endpointValue(row) : undefined;
     if (!value) continue;
-    interfaces.set(value.ifindex, value);
-    for (const ip of addressesOf(row)) addresses.set(addressKey(ip), value);
+    interfaces.set(ifindex, value);
+    for (const key of keys) addresses.set(key, value);
   }
   return { interfaces, addresses };
 }
@@ -125,7 +138,7 @@ function endpointValue({ endpoint, identity }: AdmittedEndpointRow): Endpoint | 
     ifindex: device.ifindex,
     identity,
     id,
-    flags: 0,
+    flags: endpoint.audit ? ENDPOINT_AUDIT : 0,
     podMac: macBytes(device.podMac),
     hostMac: macBytes(device.hostMac),
     ip4: ip4 ?? NO_ADDRESS,

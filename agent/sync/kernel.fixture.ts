@@ -1,7 +1,16 @@
 // For tests: all maps in memory, proxies that know what they were told, and what the kernel and the proxies together
 // would make of a request on a new connection at this very moment.
 
-import { ACTION_ALLOW, ACTION_REDIRECT, ADDR_MANAGED, MAPS, POLICY_EGRESS, POLICY_INGRESS } from '#bpf/abi.ts';
+import {
+  ACTION_ALLOW,
+  ACTION_REDIRECT,
+  ADDR_MANAGED,
+  type IdentityKey,
+  type IdentityValue,
+  MAPS,
+  POLICY_EGRESS,
+  POLICY_INGRESS,
+} from '#bpf/abi.ts';
 import { type Address, formatAddress } from '#common/ip.ts';
 import { createPublished, type Publication } from '../control/published.ts';
 import { l4Covers } from '../policy/l4.ts';
@@ -32,13 +41,25 @@ interface Peer {
   readonly identities: readonly number[];
   readonly wildcard: boolean;
   readonly http: readonly { readonly method: string }[];
+  readonly refused: boolean;
 }
 
 const WORLD = 9;
 
 /** Empty maps, proxies that know nothing. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a kernel's worth of maps in one place
 export function fakeKernel(): FakeKernel {
-  const names = ['policy', 'identities', 'endpoints', 'endpoint_addrs', 'services', 'backends', 'node_config'] as const;
+  const names = [
+    'policy',
+    'policy_counters',
+    'lifelines',
+    'identities',
+    'endpoints',
+    'endpoint_addrs',
+    'services',
+    'backends',
+    'node_config',
+  ] as const;
   const maps = Object.fromEntries(
     names.map((name) => [name, fakeMap(MAPS[name].key as never)]),
   ) as unknown as FakeKernel['maps'];
@@ -69,22 +90,31 @@ export function fakeKernel(): FakeKernel {
         : own;
     return won ?? { action: 2, ruleset: 0 };
   };
+  const longestPrefix = (ip: Address): { readonly identity: number; readonly flags: number } | undefined => {
+    const rows = maps.identities.entries() as readonly (readonly [IdentityKey, IdentityValue])[];
+    for (const length of new Set(rows.map(([key]) => key.prefixlen))
+      .values()
+      .toArray()
+      .sort((a, b) => b - a)) {
+      const kept = ip.map((byte, i) => byte & (0xff00 >> Math.max(0, Math.min(8, length - i * 8))));
+      const value = maps.identities.get({ prefixlen: length, ip: kept as Address });
+      if (value) return value;
+    }
+    return undefined;
+  };
   const resolve = (ip: Address): { readonly identity: number; readonly local: boolean } | undefined => {
     const endpoint = maps.endpoint_addrs.get(ip);
     if (endpoint) return { identity: endpoint.identity, local: true };
-    const known = maps.identities.get({ prefixlen: 128, ip });
+    const known = longestPrefix(ip);
     if (known && known.flags & ADDR_MANAGED) return undefined;
     return { identity: known?.identity ?? WORLD, local: false };
   };
   const allowed = ({ action, ruleset }: { action: number; ruleset: number }, peer: number, method: string): boolean => {
     if (action === ACTION_ALLOW) return true;
     if (action !== ACTION_REDIRECT) return false;
-    const peers = rulesets.get(ruleset) ?? [];
-    return peers.some(
-      (p) =>
-        (p.anyPeer || p.identities.includes(peer)) &&
-        (p.wildcard || p.http.some((h) => h.method === '' || h.method === method)),
-    );
+    const own = (rulesets.get(ruleset) ?? []).filter((p) => p.anyPeer || p.identities.includes(peer));
+    if (own.some((p) => p.refused)) return false;
+    return own.some((p) => p.wildcard || p.http.some((h) => h.method === '' || h.method === method));
   };
   const kernel: FakeKernel = {
     maps,

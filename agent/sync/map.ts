@@ -12,9 +12,11 @@ export interface TypedMap<K, V> {
   entries(): readonly (readonly [K, V])[];
 }
 
-/** Bytes of keys or values, to compare them. */
+/** Bytes of keys or values: to compare them, and because they take less memory than objects. */
 export interface Codec<T> {
-  encode(value: T): Uint8Array;
+  readonly size: number;
+  encode(value: T, target?: Uint8Array): Uint8Array;
+  decode(bytes: Uint8Array): T;
 }
 
 /** State of one map, for `weir status` and metrics. */
@@ -47,6 +49,8 @@ export interface MirroredMap<K, V> {
   status(): MapStatusRow;
   /** Forgets the last error: called when a round of writes begins. */
   settle(): void;
+  /** Hears of every entry that was written (undefined: there was, or is, none). */
+  onWrite: ((before: V | undefined, after: V | undefined) => void) | undefined;
 }
 
 /** Mirrors `map`, adopting what is in it now. */
@@ -55,11 +59,11 @@ export function mirrorMap<K, V>(
   map: TypedMap<K, V>,
   codecs: { readonly key: Codec<K>; readonly value: Codec<V> },
 ): MirroredMap<K, V> {
-  const text = <T>(codec: Codec<T>, value: T): string => Buffer.from(codec.encode(value)).toString('latin1');
-  const actual = new Map<string, { readonly key: K; readonly value: V; readonly text: string }>();
-  for (const [key, value] of map.entries()) {
-    actual.set(text(codecs.key, key), { key, value, text: text(codecs.value, value) });
-  }
+  const keyTexts = texts(codecs.key);
+  const valueTexts = texts(codecs.value);
+  const values = createShared<V>();
+  const actual = new Map<string, Shared<V>>();
+  for (const [key, value] of map.entries()) actual.set(keyTexts.text(key), values.take(valueTexts.text(value), value));
   const counts = { updates: 0, deletes: 0, errors: 0 };
   let lastError = '';
   const attempt = (write: () => void): boolean => {
@@ -76,36 +80,81 @@ export function mirrorMap<K, V>(
       return false;
     }
   };
-  return {
+  const mirrored: MirroredMap<K, V> = {
     name,
     capacity: map.capacity,
+    onWrite: undefined,
     get size() {
       return actual.size;
     },
     set(key, value) {
-      const keyText = text(codecs.key, key);
-      const valueText = text(codecs.value, value);
-      if (actual.get(keyText)?.text === valueText) return true;
+      const keyText = keyTexts.text(key);
+      const valueText = valueTexts.text(value);
+      const before = actual.get(keyText);
+      if (before?.text === valueText) return true;
       if (!attempt(() => map.set(key, value))) return false;
       counts.updates++;
-      actual.set(keyText, { key, value, text: valueText });
+      actual.set(keyText, values.take(valueText, value));
+      if (before) values.release(before);
+      mirrored.onWrite?.(before?.value, value);
       return true;
     },
     delete(key) {
-      const keyText = text(codecs.key, key);
-      if (!actual.has(keyText)) return true;
+      const keyText = keyTexts.text(key);
+      const before = actual.get(keyText);
+      if (!before) return true;
       if (!attempt(() => map.delete(key))) return false;
       counts.deletes++;
       actual.delete(keyText);
+      values.release(before);
+      mirrored.onWrite?.(before.value, undefined);
       return true;
     },
-    get: (key) => actual.get(text(codecs.key, key))?.value,
+    get: (key) => actual.get(keyTexts.text(key))?.value,
     *entries() {
-      for (const { key, value } of actual.values()) yield [key, value] as const;
+      for (const [text, { value }] of actual) yield [keyTexts.value(text), value] as const;
     },
     status: () => ({ name, entries: actual.size, capacity: map.capacity, ...counts, lastError }),
     settle() {
       lastError = '';
     },
+  };
+  return mirrored;
+}
+
+/** A value, once for all entries that have it. */
+interface Shared<V> {
+  readonly text: string;
+  readonly value: V;
+  uses: number;
+}
+
+function createShared<V>(): { take(text: string, value: V): Shared<V>; release(shared: Shared<V>): void } {
+  const known = new Map<string, Shared<V>>();
+  return {
+    take(text, value) {
+      let shared = known.get(text);
+      if (!shared) {
+        shared = { text, value, uses: 0 };
+        known.set(text, shared);
+      }
+      shared.uses++;
+      return shared;
+    },
+    release(shared) {
+      if (--shared.uses === 0) known.delete(shared.text);
+    },
+  };
+}
+
+/** The bytes of a struct as a text, and back. */
+function texts<T>(codec: Codec<T>): { text(value: T): string; value(text: string): T } {
+  const bytes = Buffer.alloc(codec.size);
+  return {
+    text(value) {
+      codec.encode(value, bytes);
+      return bytes.toString('latin1');
+    },
+    value: (text) => codec.decode(Buffer.from(text, 'latin1')),
   };
 }

@@ -1,72 +1,85 @@
 // Policy entries into the policy map, by the order of transition.ts.
 
-import {
-  ACTION_ALLOW,
-  ACTION_DENY,
-  ACTION_REDIRECT,
-  POLICY_EGRESS,
-  POLICY_INGRESS,
-  type PolicyKey,
-  type PolicyValue,
-} from '#bpf/abi.ts';
-import { type Identity, identity } from '#common/ids.ts';
+import type { PolicyCounter, PolicyKey, PolicyValue } from '#bpf/abi.ts';
+import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import type { ReadonlyTable } from '#common/table.ts';
-import { type L4, l4Key } from '../policy/l4.ts';
 import type { PolicyEntryRow } from '../tables.ts';
-import type { MirroredMap } from './map.ts';
-import { planTransition, type Write } from './transition.ts';
-import type { Entry } from './verdict.ts';
+import type { MirroredMap, TypedMap } from './map.ts';
+import {
+  createSubject,
+  type Direction,
+  directionOf,
+  entryOf,
+  fit,
+  l4Of,
+  noEntryKeyOf,
+  policyKeyOf,
+  policyValueOf,
+  put,
+  type Subject,
+  take,
+  wantedEntry,
+} from './policy-subject.ts';
+import { newKeys, planTransition, type Transition, type Write } from './transition.ts';
+import { decide, isNarrower, NO_ENTRIES, type SubjectTable } from './verdict.ts';
+
+/** In which directions the node itself is under policy. */
+export type HostEnforcement = Readonly<Record<Direction, boolean>>;
+
+export interface PlanOptions {
+  /** What the kernel is told now of the node itself, and what it shall be told. */
+  readonly host: { readonly now: HostEnforcement; readonly next: HostEnforcement };
+  readonly isFresh: (identity: Identity) => boolean;
+  readonly isLeaving: (identity: Identity) => boolean;
+}
 
 export interface PolicySync {
   /** Plans the writes for what has changed since the last time. */
-  plan(): void;
+  plan(options: PlanOptions): void;
   /** Stage one of the plan. False: some write failed; then stage two must wait. */
   tighten(): boolean;
   /** Stage two. Subjects whose writes fail stay narrower than wanted, and pending. */
   loosen(): void;
   /** Whether everything that is wanted for the subject is in the map. */
   isComplete(subject: Identity): boolean;
+  /** Whether nobody's policy, as it is wanted, gives the peer `a` more than the peer `b`. */
+  isNarrower(a: Identity, b: Identity): boolean;
   /** Subjects and directions that are not in force as wanted. */
   pending(): readonly string[];
+  /** Subjects that want more entries than one may have, for people; and how often that was found. */
+  overflow(): { readonly text: string; readonly count: number };
   close(): void;
 }
 
-type Direction = PolicyEntryRow['direction'];
-interface Subject {
-  readonly identity: Identity;
-  readonly direction: Direction;
-  readonly wanted: Map<Identity, Map<number, Entry>>;
-  readonly actual: Map<Identity, Map<number, Entry>>;
-  /** Peers whose wanted entries have changed since the last plan. */
-  dirty: Set<Identity>;
-  /** Peers of the plan that is being carried out, or that has failed. */
-  planned: Set<Identity>;
-}
-interface Planned {
+interface Planned extends Transition {
   readonly subject: Subject;
-  readonly tighten: readonly Write[];
-  readonly loosen: readonly Write[];
+  /** The kernel does not ask for the subject before stage one is over: what is missing then only narrows. */
+  readonly isDormant: boolean;
+  hasFailed: boolean;
 }
 
+/** Entries that one subject may have in one direction: none can take the room of all others. */
+export const MAX_SUBJECT_ENTRIES = 65_536;
 /** Entries that may be in the map on top of what is wanted, while one update is carried out. */
-const MAX_EXTRA_ENTRIES = 16_384;
+const MAX_EXTRA_ENTRIES = 65_536;
 
 /** Policy sync of `table` into `map`. What the map holds already counts as before; nothing is written until `tighten`. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createPolicySync(
   table: ReadonlyTable<PolicyEntryRow>,
   map: MirroredMap<PolicyKey, PolicyValue>,
+  counters: Pick<TypedMap<PolicyKey, PolicyCounter>, 'delete' | 'entries'>,
 ): PolicySync {
   const subjects = new Map<string, Subject>();
   const dirty = new Set<Subject>();
+  const overflowing = new Set<Subject>();
+  let overflows = 0;
   let planned: Planned[] = [];
 
   const subjectOf = (id: Identity, direction: Direction): Subject => {
     const key = `${id} ${direction}`;
-    let subject = subjects.get(key);
-    if (!subject) {
-      subject = { identity: id, direction, wanted: new Map(), actual: new Map(), dirty: new Set(), planned: new Set() };
-      subjects.set(key, subject);
-    }
+    const subject = subjects.get(key) ?? createSubject(id, direction);
+    subjects.set(key, subject);
     return subject;
   };
   const mark = (subject: Subject, peer: Identity): void => {
@@ -74,13 +87,13 @@ export function createPolicySync(
     dirty.add(subject);
   };
   for (const [key, value] of map.entries()) {
-    const subject = subjectOf(identity(key.subject), key.direction === POLICY_EGRESS ? 'egress' : 'ingress');
+    const subject = subjectOf(identity(key.subject), directionOf(key));
     put(subject.actual, identity(key.peer), entryOf(key, value));
     mark(subject, identity(key.peer));
   }
   const want = (row: PolicyEntryRow): void => {
     const subject = subjectOf(row.subject, row.direction);
-    put(subject.wanted, row.peer, wantedEntry(row));
+    subject.wantedCount += put(subject.wanted, row.peer, wantedEntry(row));
     mark(subject, row.peer);
   };
   for (const row of table.values()) want(row);
@@ -88,42 +101,79 @@ export function createPolicySync(
     if (after) return want(after);
     if (!before) return;
     const subject = subjectOf(before.subject, before.direction);
-    take(subject.wanted, before.peer, l4Of(before));
+    subject.wantedCount -= take(subject.wanted, before.peer, l4Of(before));
     mark(subject, before.peer);
   });
+  const forgetCounter = (key: PolicyKey): void => {
+    try {
+      counters.delete(key);
+    } catch {
+      // It counts what is no more: in nobody's way.
+    }
+  };
+  for (const [key] of counters.entries()) if (key.prefixlen > 0 && !map.get(key)) forgetCounter(key);
 
   const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
     const key = policyKeyOf(subject, peer, l4);
     const done = entry ? map.set(key, policyValueOf(entry)) : map.delete(key);
     if (done && entry) put(subject.actual, peer, entry);
-    else if (done) take(subject.actual, peer, l4);
+    else if (done && take(subject.actual, peer, l4) > 0) forgetCounter(key);
     return done;
+  };
+  const planOf = (subject: Subject, room: number, options: PlanOptions): Planned => {
+    const peers = subject.planned;
+    const after = fit(subject, MAX_SUBJECT_ENTRIES);
+    const isCut = after !== subject.wanted;
+    if (isCut || overflowing.has(subject)) {
+      for (const peer of [...subject.actual.keys(), ...after.keys()]) peers.add(peer);
+    }
+    if (isCut) {
+      overflowing.add(subject);
+      overflows++;
+    } else overflowing.delete(subject);
+    const { now, next } = options.host;
+    const [isAsked, willBeAsked] = [now, next].map((of) => subject.identity !== RESERVED.host || of[subject.direction]);
+    if (isAsked && willBeAsked) {
+      const mustBlock = subject.hasFailed && countOf(after) - countOf(subject.actual) <= map.capacity - map.size;
+      const plan = planTransition(subject.actual, after, { ...options, peers, room, mustBlock });
+      return { subject, ...plan, isDormant: false, hasFailed: false };
+    }
+    const writes = replace(subject.actual, after, room);
+    const stages = willBeAsked ? { tighten: writes, loosen: [] } : { tighten: [], loosen: writes };
+    return { subject, ...stages, isDormant: true, hasFailed: false };
   };
 
   return {
-    plan() {
+    plan(options) {
       let room = Math.min(map.capacity - map.size, MAX_EXTRA_ENTRIES);
       planned = [...dirty].map((subject) => {
         subject.planned = subject.planned.union(subject.dirty);
         subject.dirty = new Set();
-        const plan = planTransition(subject.actual, subject.wanted, { peers: subject.planned, room });
-        room -= newKeys(subject, [...plan.tighten, ...plan.loosen]);
-        return { subject, ...plan };
+        const plan = planOf(subject, room, options);
+        room -= newKeys(subject.actual, plan.tighten);
+        return plan;
       });
     },
     tighten() {
       let ok = true;
-      // A subject stops at its first failure: what is written so far gives nobody more than before.
-      for (const { subject, tighten } of planned) ok = tighten.every((w) => write(subject, w)) && ok;
+      for (const plan of planned) {
+        // A subject stops at its first failure: what is written so far gives nobody more than before.
+        const failure = plan.tighten.find((w) => !write(plan.subject, w));
+        plan.hasFailed = failure !== undefined;
+        if (failure && !(plan.isDormant && failure.entry)) ok = false;
+      }
       return ok;
     },
     loosen() {
-      for (const { subject, loosen } of planned) {
-        if (!loosen.every((w) => write(subject, w))) continue;
+      for (const { subject, loosen, hasFailed } of planned) {
+        subject.hasFailed = hasFailed || !loosen.every((w) => write(subject, w));
+        if (subject.hasFailed) continue;
         subject.planned.clear();
         if (subject.dirty.size > 0) continue; // rows changed meanwhile: the next plan's
         dirty.delete(subject);
-        if (subject.wanted.size === 0) subjects.delete(`${subject.identity} ${subject.direction}`);
+        if (subject.wanted.size > 0) continue;
+        subjects.delete(`${subject.identity} ${subject.direction}`);
+        forgetCounter(noEntryKeyOf(subject));
       }
       planned = [];
     },
@@ -131,64 +181,40 @@ export function createPolicySync(
       (['ingress', 'egress'] as const).every((direction) => {
         const subject = subjects.get(`${id} ${direction}`);
         // Without any entry, everything is denied: complete as well.
-        return subject === undefined || !dirty.has(subject);
+        return subject === undefined || !(dirty.has(subject) || overflowing.has(subject));
       }),
-    pending: () => [...dirty].map(({ identity: id, direction }) => `${id} ${direction}`),
+    isNarrower: (a, b) => subjects.values().every(({ wanted }) => isPeerNarrower(wanted, a, b)),
+    pending: () => [...dirty.union(overflowing)].map(({ identity: id, direction }) => `${id} ${direction}`),
+    overflow: () => ({ text: [...overflowing].map(overflowText).join('; '), count: overflows }),
     close: stop,
   };
 }
 
-function newKeys(subject: Subject, writes: readonly Write[]): number {
-  const keys = new Set<string>();
-  for (const { peer, l4, entry } of writes) {
-    if (entry && !subject.actual.get(peer)?.has(l4Key(l4))) keys.add(`${peer} ${l4Key(l4)}`);
-  }
-  return keys.size;
+function overflowText({ identity: id, direction, wantedCount }: Subject): string {
+  return `Cannot write map "policy": identity ${id} wants ${wantedCount} entries for ${direction}, at most ${MAX_SUBJECT_ENTRIES} are possible`;
 }
 
-function put(table: Map<Identity, Map<number, Entry>>, peer: Identity, entry: Entry): void {
-  const entries = table.get(peer);
-  if (entries) entries.set(l4Key(entry.l4), entry);
-  else table.set(peer, new Map([[l4Key(entry.l4), entry]]));
+function countOf(table: SubjectTable): number {
+  let count = 0;
+  for (const entries of table.values()) count += entries.size;
+  return count;
 }
 
-function take(table: Map<Identity, Map<number, Entry>>, peer: Identity, l4: L4): void {
-  const entries = table.get(peer);
-  entries?.delete(l4Key(l4));
-  if (entries?.size === 0) table.delete(peer);
+// What the kernel does not ask for says nothing, and changes in any order.
+function replace(before: SubjectTable, after: SubjectTable, room: number): readonly Write[] {
+  const same = planTransition(before, after, { peers: [...before.keys(), ...after.keys()], room: Number.MAX_VALUE });
+  if (same.tighten.length + same.loosen.length === 0) return [];
+  const gone = [...before].flatMap(([peer, entries]) =>
+    [...entries.values()].map(({ l4 }): Write => ({ peer, l4, entry: undefined })),
+  );
+  const plan = planTransition(new Map(), after, { peers: after.keys(), room: room + gone.length });
+  return [...gone, ...plan.tighten, ...plan.loosen];
 }
 
-const ACTIONS: Readonly<Record<Entry['action'], number>> = {
-  allow: ACTION_ALLOW,
-  deny: ACTION_DENY,
-  redirect: ACTION_REDIRECT,
-};
-/** Bits of a policy key before the protocol: subject, peer, direction. */
-const FIXED_BITS = 72;
-
-function l4Of(row: PolicyEntryRow): L4 {
-  return { protocol: row.protocol, port: row.port, bits: row.l4Bits };
-}
-
-function wantedEntry(row: PolicyEntryRow): Entry {
-  const { action, precedence, cookie, l4Bits } = row;
-  return { l4: l4Of(row), l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie };
-}
-
-function policyKeyOf(subject: Subject, peer: Identity, l4: L4): PolicyKey {
-  const direction = subject.direction === 'egress' ? POLICY_EGRESS : POLICY_INGRESS;
-  const { protocol, port, bits } = l4;
-  return { prefixlen: FIXED_BITS + bits, subject: subject.identity, peer, direction, protocol, port };
-}
-
-function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: Entry): PolicyValue {
-  return { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits };
-}
-
-function entryOf(key: PolicyKey, value: PolicyValue): Entry {
-  const l4 = { protocol: key.protocol, port: key.port, bits: key.prefixlen - FIXED_BITS };
-  const { precedence, ruleset, cookie, l4Bits } = value;
-  const known = (['allow', 'deny', 'redirect'] as const).find((action) => ACTIONS[action] === value.action);
-  // An action that this version does not write may let pass: read as allow, with a cookie that no wanted entry has.
-  return { l4, l4Bits, action: known ?? 'allow', precedence, ruleset, cookie: known ? cookie : -1 };
+function isPeerNarrower(table: SubjectTable, a: Identity, b: Identity): boolean {
+  const [ofA, ofB] = [table.get(a) ?? NO_ENTRIES, table.get(b) ?? NO_ENTRIES];
+  if (ofA.size + ofB.size === 0) return true;
+  const any = table.get(identity(0)) ?? NO_ENTRIES;
+  const keys = [...ofA.values(), ...ofB.values(), ...any.values()];
+  return keys.every(({ l4 }) => isNarrower(decide(ofA, any, l4), decide(ofB, any, l4)));
 }

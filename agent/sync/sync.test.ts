@@ -93,7 +93,7 @@ describe('sync', () => {
     const slot = r.kernel.maps.services.get({ ip: address('10.96.1.1'), port: 80, protocol: 6, slot: 1 });
     assert.equal(r.kernel.maps.backends.get(slot?.backend ?? 0)?.port, 8080);
 
-    r.scene.remove('policy', 'default/p');
+    r.scene.remove('policy', 'CiliumNetworkPolicy default/p');
     assert.equal((await r.step()).revision, 3);
     assert.equal(get(r.kernel, 'POST'), true);
 
@@ -137,7 +137,7 @@ describe('sync', () => {
     const scene = r.scene.restart();
     scene.remove('pod', 'default/web');
     scene.remove('service', 'default/web');
-    scene.remove('policy', 'default/p');
+    scene.remove('policy', 'CiliumNetworkPolicy default/p');
     const next = rig(scene, r.kernel);
     await next.step();
     assert.deepEqual(next.purged.sort(), ['10.244.0.10', 'fd00:10:244::a']);

@@ -2,30 +2,36 @@
 //
 // Order of one update:
 //  1. Services lose backends that are no longer wanted: nobody is sent to a pod that is about to go.
-//  2. Endpoints that go or change are taken out, addresses whose identity changes are closed, connections of pods that
-//     are gone are forgotten. What is out takes no part in what follows.
+//  2. Endpoints that go or change are taken out, their addresses are closed, connections of pods that are gone are
+//     forgotten. What is out takes no part in what follows. At the same moment it is planned what else is to be done:
+//     rows that change from here on belong to the next update.
 //  3. The proxies get rulesets that they do not know, before an entry can name them.
-//  4. Policy gets narrower (transition.ts, stage one), for every subject and both directions.
+//  4. Policy gets narrower (transition.ts, stage one), for every subject and both directions. If the node itself comes
+//     under policy, the kernel is told so when its entries are there.
 //  5. The proxies get what has changed in rulesets they know: new rules for what stays steered, and for connections
 //     that stay with the proxy after their port stopped asking for it.
-//  6. Policy gets wider (stage two), unless something in stage four could not be written.
-//  7. Addresses get their identities, endpoints are let in: each only if its policy is complete in the map.
-//  8. Services gain backends.
-//  9. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
+//  6. Prefixes that are not endpoints' move from their old identities to their new ones (addresses-sync.ts).
+//  7. Policy gets wider (stage two), unless something in 4 could not be written, or something in 6 that this would
+//     concern.
+//  8. Addresses of endpoints get their identities, endpoints are let in: each only if its policy is complete in the map.
+//  9. Services gain backends.
+// 10. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
 //     rulesets alone too: people and tests wait for it.
-// 10. The proxies forget rulesets of subjects that are gone.
+// 11. The proxies forget rulesets of subjects that are gone.
 //
 // A proxy that does not acknowledge in time does not stop an update: a ruleset that it does not know denies.
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { NodeConfig } from '#bpf/abi.ts';
-import { MAPS } from '#bpf/abi.ts';
+import { MAPS, type NodeConfig } from '#bpf/abi.ts';
 import type { DatapathMaps } from '#bpf/maps.ts';
-import type { Tables } from '../tables.ts';
+import type { Address } from '#common/ip.ts';
+import { HOST_ENDPOINT, type Tables } from '../tables.ts';
 import type { Conntrack } from './conntrack.ts';
 import { createEndpointSync } from './endpoints-sync.ts';
+import { hostEnforcement, withHostFlags } from './host-flags.ts';
+import { createLifelineSync } from './lifelines-sync.ts';
 import { type MapStatusRow, type MirroredMap, mirrorMap, type TypedMap } from './map.ts';
 import { createPolicySync } from './policy-sync.ts';
+import { createRetry } from './retry.ts';
 import { createServiceSync } from './services-sync.ts';
 
 /** How rulesets reach the proxies; agent/control implements it. */
@@ -40,6 +46,8 @@ export interface RulesetPublisher {
 export type SyncMaps = {
   readonly [N in
     | 'policy'
+    | 'policy_counters'
+    | 'lifelines'
     | 'identities'
     | 'endpoints'
     | 'endpoint_addrs'
@@ -63,37 +71,42 @@ export interface Sync {
    * change while an update is being carried out belong to the next one, which is the caller's to ask for.
    */
   apply(): Promise<ApplyResult>;
-  /** Changes the node's settings in the kernel, e.g. the number of worker slots. */
+  /** Changes the node's settings in the kernel, e.g. the number of worker slots; for existing connections too. */
   configure(config: Partial<Omit<NodeConfig, 'revision'>>): void;
   revision(): number;
   maps(): readonly MapStatusRow[];
   /** Rows that are not in force as wanted, by table. */
-  pending(): Readonly<Record<'policy' | 'endpoints' | 'services', readonly string[]>>;
+  pending(): Readonly<Record<'policy' | 'endpoints' | 'services' | 'lifelines', readonly string[]>>;
   close(): void;
 }
 
-const RETRY_FIRST_MS = 200;
-const RETRY_MAX_MS = 30_000;
-
 /** Sync of `tables` into `maps` and `proxies`. What the maps hold counts as in force until the first apply. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: the numbered order of an update is read in one piece
 export function createSync(options: {
   readonly tables: Tables;
   readonly maps: SyncMaps;
   readonly proxies: RulesetPublisher;
   readonly conntrack: Pick<Conntrack, 'purge'>;
   readonly config: Omit<NodeConfig, 'revision'>;
+  /** Servers that the node asks for names: it may do so whatever its own policy says. */
+  readonly nameServers?: readonly Address[];
   /** Hears of retries that sync makes by itself. */
   readonly onRetry?: (result: ApplyResult) => void;
 }): Sync {
   const { desired } = options.tables;
   const { proxies, conntrack } = options;
   const maps = mirrorMaps(options.maps);
-  const policy = createPolicySync(desired.policy, maps.policy);
+  const policy = createPolicySync(desired.policy, maps.policy, options.maps.policy_counters);
   const endpoints = createEndpointSync(desired, maps);
   const services = createServiceSync(desired, maps);
+  const lifelines = createLifelineSync(desired, maps.lifelines, options.nameServers ?? []);
   const closing = new AbortController();
   const retry = createRetry(closing.signal);
-  let config: NodeConfig = { ...options.config, revision: maps.node.get(0)?.revision ?? 0 };
+  const inKernel = maps.node.get(0);
+  let config: NodeConfig = withHostFlags(
+    { ...options.config, revision: inKernel?.revision ?? 0 },
+    hostEnforcement(inKernel?.flags ?? 0),
+  );
   let queue: Promise<unknown> = Promise.resolve();
 
   // Revision 0 would look like "never decided" in a fresh conntrack entry.
@@ -102,16 +115,18 @@ export function createSync(options: {
     maps.node.set(0, config);
   };
   setConfig(config);
+  const raiseRevision = (): void => setConfig({ ...config, revision: (config.revision + 1) >>> 0 });
 
   let rulesChanged = false;
   const stopRules = desired.rulesets.subscribe(() => {
     rulesChanged = true;
   });
-  // Writes so far that may have changed a verdict.
-  const decisive = (): number =>
-    [maps.policy, maps.identities, maps.endpoints, maps.endpointAddrs]
-      .map((map) => map.status())
-      .reduce((sum, { updates, deletes }) => sum + updates + deletes, 0);
+  // Changes whenever something was written that may have changed a verdict.
+  const decisive = (): string => {
+    const deciding = [maps.policy, maps.identities, maps.endpoints, maps.endpointAddrs, maps.lifelines];
+    const writes = deciding.map((map) => map.status()).reduce((sum, row) => sum + row.updates + row.deletes, 0);
+    return `${writes} ${config.flags}`;
+  };
 
   const update = async (): Promise<ApplyResult> => {
     for (const map of Object.values(maps)) map.settle();
@@ -121,21 +136,41 @@ export function createSync(options: {
     };
     services.shrink(); // 1
     const before = decisive();
-    const rules = rulesChanged; // those that change from here on may be published late: the next update's
+    const rules = rulesChanged;
     rulesChanged = false;
-    await conntrack.purge(endpoints.evict()); // 2
-    policy.plan();
+    const host = {
+      now: hostEnforcement(config.flags),
+      next: desired.enforcement.get(HOST_ENDPOINT) ?? { ingress: false, egress: false },
+    };
+    const gone = endpoints.evict(); // 2
+    policy.plan({ host, ...endpoints.prefixes });
+    lifelines.extend();
+    await conntrack.purge(gone);
     await publish('new'); // 3
     const narrowed = policy.tighten(); // 4
+    const { now, next } = host;
+    setConfig(withHostFlags(config, { ingress: now.ingress || next.ingress, egress: now.egress || next.egress }));
     await publish('changed'); // 5
-    if (narrowed) policy.loosen(); // 6
-    endpoints.admit(policy.isComplete); // 7
-    services.grow(); // 8
-    if (decisive() !== before || rules) setConfig({ ...config, revision: (config.revision + 1) >>> 0 }); // 9
-    await publish('removed'); // 10
-    const complete = policy.pending().length + endpoints.pending().length + services.pending().length === 0;
+    const moved = narrowed && endpoints.prefixes.move(policy.isNarrower); // 6
+    if (moved) {
+      setConfig(withHostFlags(config, next)); // 7
+      policy.loosen();
+      lifelines.shorten();
+    }
+    endpoints.admit(policy.isComplete); // 8
+    services.grow(); // 9
+    if (decisive() !== before || rules) raiseRevision(); // 10
+    await publish('removed'); // 11
+    const complete = Object.values(pending()).flat().length === 0;
+    if (complete) for (const map of Object.values(maps)) map.settle(); // what failed at first has found room
     return { revision: config.revision, complete, lateWorkers: [...late] };
   };
+  const pending = () => ({
+    policy: policy.pending(),
+    endpoints: endpoints.pending(),
+    services: services.pending(),
+    lifelines: lifelines.pending(),
+  });
   const apply = (): Promise<ApplyResult> => {
     const run = queue.then(async () => {
       const result = await update();
@@ -149,42 +184,28 @@ export function createSync(options: {
 
   return {
     apply,
-    configure: (next) => setConfig({ ...config, ...next }),
+    configure(next) {
+      // Settings first: whoever reads the new revision goes by them.
+      setConfig(withHostFlags({ ...config, ...next }, hostEnforcement(config.flags)));
+      raiseRevision();
+    },
     revision: () => config.revision,
-    maps: () => Object.values(maps).map((map) => map.status()),
-    pending: () => ({ policy: policy.pending(), endpoints: endpoints.pending(), services: services.pending() }),
+    maps() {
+      const { text, count } = policy.overflow();
+      return Object.values(maps)
+        .map((map) => map.status())
+        .map((row) =>
+          row.name === 'policy' ? { ...row, errors: row.errors + count, lastError: row.lastError || text } : row,
+        );
+    },
+    pending,
     close() {
       closing.abort();
       stopRules();
       policy.close();
       endpoints.close();
       services.close();
-    },
-  };
-}
-
-// One retry at a time, ever later, until something succeeds.
-function createRetry(signal: AbortSignal): { later(run: () => Promise<unknown>): void; reset(): void } {
-  let waiting = false;
-  let failures = 0;
-  const wait = async (run: () => Promise<unknown>): Promise<void> => {
-    waiting = true;
-    const delay = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** failures++) * (0.75 + Math.random() / 2);
-    try {
-      await sleep(delay, undefined, { signal, ref: false });
-    } catch {
-      return; // closed
-    } finally {
-      waiting = false;
-    }
-    await run();
-  };
-  return {
-    later(run) {
-      if (!waiting && !signal.aborted) void wait(run);
-    },
-    reset() {
-      failures = 0;
+      lifelines.close();
     },
   };
 }
@@ -193,6 +214,7 @@ type Mirrored<M> = M extends Omit<TypedMap<infer K, infer V>, never> ? MirroredM
 
 function mirrorMaps(maps: SyncMaps): {
   readonly policy: Mirrored<SyncMaps['policy']>;
+  readonly lifelines: Mirrored<SyncMaps['lifelines']>;
   readonly identities: Mirrored<SyncMaps['identities']>;
   readonly endpoints: Mirrored<SyncMaps['endpoints']>;
   readonly endpointAddrs: Mirrored<SyncMaps['endpoint_addrs']>;
@@ -202,6 +224,7 @@ function mirrorMaps(maps: SyncMaps): {
 } {
   return {
     policy: mirrorMap('policy', maps.policy, MAPS.policy),
+    lifelines: mirrorMap('lifelines', maps.lifelines, MAPS.lifelines),
     identities: mirrorMap('identities', maps.identities, MAPS.identities),
     endpoints: mirrorMap('endpoints', maps.endpoints, MAPS.endpoints),
     endpointAddrs: mirrorMap('endpoint_addrs', maps.endpoint_addrs, MAPS.endpoint_addrs),

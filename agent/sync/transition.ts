@@ -13,9 +13,13 @@
 //  5. Isolation ends shortest first: what an isolated key uncovers is final already.
 //  6. If only one peer's entries change, and only in one direction (all narrower or all wider), it needs no isolation:
 //     deny before redirect before allow, then deletes of allow before redirect before deny.
-//  7. When isolation would take more room than there is, the subject is blocked instead: its any-peer entries deny all
+//  7. When stage one would take more room than there is, the subject is blocked instead: its any-peer entries deny all
 //     new connections while the rest changes in any order. Nothing too much passes, but something may be refused for a
-//     moment. Without room for even that one entry, every entry that exists is made to deny first.
+//     moment. Without room for even one entry, every entry that exists is made to deny. Stage two needs no such care: it
+//     may end anywhere.
+//  8. Entries for an identity that no packet can have yet are all put in in stage one, and those for one that no packet
+//     will have any more stay what they were until stage two. Whoever changes from the one to the other in between is
+//     not refused on the way what both let pass.
 
 import type { Identity } from '#common/ids.ts';
 import { type L4, L4_ALL, l4Covers, l4Key } from '../policy/l4.ts';
@@ -44,39 +48,58 @@ export interface Transition {
 
 const ANY = 0 as Identity;
 /** Above every entry of a policy (precedence.ts), which end in at most 0x80 + 127. */
-const ISOLATED = 0xffff_ffff;
+const ISOLATED = 0xffff_fffe;
+/** Above what a plan that was not carried out has left isolated. */
+const BLOCKED = 0xffff_ffff;
 const NONE: Omit<Entry, 'l4'> = { l4Bits: 0, action: 'deny', precedence: 0, ruleset: 0, cookie: 0 };
 
-/**
- * Plans the writes from `before` to `after`. `peers`: those whose entries may differ (0: any peer). `room`: how many
- * entries more than now may be in the map meanwhile.
- */
-export function planTransition(
-  before: SubjectTable,
-  after: SubjectTable,
-  options: { readonly peers: Iterable<Identity>; readonly room: number },
-): Transition {
+export interface TransitionOptions {
+  /** Peers whose entries may differ (0: any peer). */
+  readonly peers: Iterable<Identity>;
+  /** How many entries more than now may be in the map. */
+  readonly room: number;
+  /** Whether to block the subject in any case: for one that did not get through, although all of it would fit. */
+  readonly mustBlock?: boolean;
+  /** Whether no packet can have the identity before stage one is over. */
+  readonly isFresh?: (peer: Identity) => boolean;
+  /** Whether no packet can have the identity once stage two begins. */
+  readonly isLeaving?: (peer: Identity) => boolean;
+}
+
+/** Plans the writes from `before` to `after`. */
+export function planTransition(before: SubjectTable, after: SubjectTable, options: TransitionOptions): Transition {
   const any = planAny(before.get(ANY) ?? NO_ENTRIES, after.get(ANY) ?? NO_ENTRIES);
   const peers = new Set(options.peers);
   if (any.changed) for (const peer of [...before.keys(), ...after.keys()]) peers.add(peer);
   peers.delete(ANY);
   const tighten: Write[] = [];
   const unwind: Write[] = [];
-  let room = options.room - any.extra;
   for (const peer of peers) {
-    const tables = { peer, before: before.get(peer) ?? NO_ENTRIES, after: after.get(peer) ?? NO_ENTRIES };
+    const tables = {
+      peer,
+      before: before.get(peer) ?? NO_ENTRIES,
+      after: after.get(peer) ?? NO_ENTRIES,
+      isFresh: options.isFresh?.(peer) ?? false,
+      isLeaving: options.isLeaving?.(peer) ?? false,
+    };
     const plan = planPeer(tables, any);
-    room -= plan.extra;
     tighten.push(...plan.tighten);
     unwind.push(...plan.loosen);
   }
-  if (room < 0) return block(before, after, { peers: [...peers], room: options.room });
-  return { tighten: [...tighten, ...any.tighten], loosen: [...any.loosen, ...unwind] };
+  tighten.push(...any.tighten);
+  if (options.mustBlock || newKeys(before, tighten) > options.room) {
+    return block(before, after, { peers: [...peers], room: options.room });
+  }
+  return { tighten, loosen: [...any.loosen, ...unwind] };
+}
+
+/** By how many entries the writes make a table grow, at most. */
+export function newKeys(before: SubjectTable, writes: readonly Write[]): number {
+  return writes.filter(({ peer, l4, entry }) => entry && !before.get(peer)?.has(l4Key(l4))).length;
 }
 
 interface AnyPlan extends Transition {
   readonly changed: boolean;
-  readonly extra: number;
   readonly keys: readonly L4[]; // longest first
   readonly before: PeerTable;
   readonly middle: PeerTable;
@@ -88,7 +111,7 @@ function planAny(before: PeerTable, after: PeerTable): AnyPlan {
   const changed = keys.some((l4) => !sameEntry(before.get(l4Key(l4)), after.get(l4Key(l4))));
   if (!changed) {
     const loosen = cookieWrites(ANY, before, after);
-    return { changed, extra: 0, keys, before, middle: before, after, tighten: [], loosen };
+    return { changed, keys, before, middle: before, after, tighten: [], loosen };
   }
   const all = new Set(keys.map(l4Key));
   const middle = new Map<number, Entry>();
@@ -110,41 +133,58 @@ function planAny(before: PeerTable, after: PeerTable): AnyPlan {
     if (entry && !sameWrite(middle.get(key), entry)) loosen.push({ peer: ANY, l4, entry });
     if (entry && !after.has(key)) deletes.push({ peer: ANY, l4, entry: undefined });
   }
-  const extra = Math.max(0, keys.length - before.size);
-  return { changed, extra, keys, before, middle, after, tighten, loosen: [...loosen, ...deletes] };
+  return { changed, keys, before, middle, after, tighten, loosen: [...loosen, ...deletes] };
 }
 
 interface PeerTables {
   readonly peer: Identity;
   readonly before: PeerTable;
   readonly after: PeerTable;
+  readonly isFresh: boolean;
+  readonly isLeaving: boolean;
 }
 
-function planPeer(tables: PeerTables, any: AnyPlan): Transition & { readonly extra: number } {
+interface Step {
+  readonly l4: L4;
+  /** What the table says now, whoever may meet it. */
+  readonly is: Entry | undefined;
+  readonly old: Entry | undefined;
+  readonly next: Entry | undefined;
+  readonly middle: Entry | undefined;
+}
+
+// What the peer meets at each key before, in the middle and after; for number 8, what it may be given at once.
+function stepsOf({ before, after, isFresh, isLeaving }: PeerTables, any: AnyPlan, keys: readonly L4[]): Step[] {
+  return keys.map((l4) => {
+    const is = decide(before, any.before, l4);
+    const will = decide(after, any.after, l4);
+    const old = isFresh ? will : is;
+    const next = isLeaving && !isFresh ? is : will;
+    return { l4, is, old, next, middle: narrower(old, next) };
+  });
+}
+
+function planPeer(tables: PeerTables, any: AnyPlan): Transition {
   const { peer, before, after } = tables;
   const own = keysOf(before, after);
   const keys = merge(own, any.keys);
-  const steps = keys.map((l4) => {
-    const old = decide(before, any.before, l4);
-    const next = decide(after, any.after, l4);
-    return { l4, old, next, middle: narrower(old, next) };
-  });
+  const steps = stepsOf(tables, any, keys);
   const still = own.every((l4) => sameEntry(before.get(l4Key(l4)), after.get(l4Key(l4))));
   if (still && steps.every((s) => decidesLike(decide(before, any.middle, s.l4), s.middle))) {
-    return { tighten: [], loosen: cookieWrites(peer, before, after), extra: 0 };
+    return { tighten: [], loosen: cookieWrites(peer, before, after) };
   }
   if (!any.changed && isMonotone(before)) {
     const writes = directWrites(tables, own);
-    const extra = Math.max(0, own.length - before.size);
-    if (steps.every((s) => wideness(s.old) <= wideness(s.next))) return { tighten: [], loosen: writes, extra };
-    if (steps.every((s) => wideness(s.old) >= wideness(s.next))) return { tighten: writes, loosen: [], extra };
+    if (tables.isFresh) return { tighten: writes, loosen: [] };
+    if (steps.every((s) => wideness(s.old) <= wideness(s.next))) return { tighten: [], loosen: writes };
+    if (steps.every((s) => wideness(s.old) >= wideness(s.next))) return { tighten: writes, loosen: [] };
   }
   const isolate = (l4: L4, entry: Entry | undefined): Write => ({
     peer,
     l4,
     entry: { ...at(l4, entry), precedence: ISOLATED },
   });
-  const needsMiddle = any.changed || steps.some((s) => !decidesLike(s.old, s.middle));
+  const needsMiddle = any.changed || steps.some((s) => !decidesLike(s.is, s.middle));
   const loosen: Write[] = [];
   for (const { l4, middle, next } of steps) {
     if (!needsMiddle || !decidesLike(middle, next)) loosen.push(isolate(l4, next));
@@ -153,7 +193,6 @@ function planPeer(tables: PeerTables, any: AnyPlan): Transition & { readonly ext
   return {
     tighten: needsMiddle ? steps.map((s) => isolate(s.l4, s.middle)) : [],
     loosen,
-    extra: Math.max(0, keys.length - before.size),
   };
 }
 
@@ -172,7 +211,7 @@ function directWrites({ peer, before, after }: PeerTables, own: readonly L4[]): 
   ];
 }
 
-// Number 7: what denies comes first and goes last; in between, entries that go make room for those that come.
+// Number 7. What denies comes first and goes last; in between, entries that go make room for those that come.
 function block(
   before: SubjectTable,
   after: SubjectTable,
@@ -180,8 +219,8 @@ function block(
 ): Transition {
   const oldAny = before.get(ANY) ?? NO_ENTRIES;
   const newAny = after.get(ANY) ?? NO_ENTRIES;
-  const isRoom = room > 0 || oldAny.has(l4Key(L4_ALL));
   const shutAny = merge([L4_ALL], keysOf(oldAny)).map((l4) => shut(ANY, l4));
+  const isRoom = room > 0 || oldAny.has(l4Key(L4_ALL));
   const shutAll = isRoom ? [] : [...before].flatMap(([peer, entries]) => keysOf(entries).map((l4) => shut(peer, l4)));
   const deletes: Write[] = [];
   const sets: Write[] = [];
@@ -197,12 +236,12 @@ function block(
   const open = keysOf(newAny).map((l4): Write => ({ peer: ANY, l4, entry: newAny.get(l4Key(l4)) }));
   const gone = shutAny.flatMap(({ l4 }) => (newAny.has(l4Key(l4)) ? [] : [{ peer: ANY, l4, entry: undefined }]));
   return isRoom
-    ? { tighten: [...shutAny, ...deletes, ...sets], loosen: [...open, ...gone] }
+    ? { tighten: shutAny, loosen: [...deletes, ...sets, ...open, ...gone] }
     : { tighten: shutAll, loosen: [...deletes, ...shutAny, ...sets, ...open, ...gone] };
 }
 
 function shut(peer: Identity, l4: L4): Write {
-  return { peer, l4, entry: { ...NONE, precedence: ISOLATED, l4 } };
+  return { peer, l4, entry: { ...NONE, precedence: BLOCKED, l4 } };
 }
 
 function keysOf(...tables: readonly PeerTable[]): readonly L4[] {
@@ -227,7 +266,7 @@ function at(l4: L4, said: Entry | undefined): Entry {
 // Rule 7 of precedence.ts; a map that a dead agent left half-written may break it.
 function isMonotone(table: PeerTable): boolean {
   for (const entry of table.values()) {
-    if (entry.precedence === ISOLATED) return false;
+    if (entry.precedence >= ISOLATED) return false;
     for (const wider of l4Covers(entry.l4)) {
       if (wider.bits < entry.l4.bits && (table.get(l4Key(wider))?.precedence ?? 0) > entry.precedence) return false;
     }

@@ -4,11 +4,14 @@
 import type { Identity } from '#common/ids.ts';
 import { type L4, l4Covers, l4Key } from '../policy/l4.ts';
 
+/** What an entry does. 'audit' passes like 'allow', and is reported. */
+export type EntryAction = 'allow' | 'deny' | 'redirect' | 'audit';
+
 /** A policy entry without its subject and direction. `l4Bits` is the value's, by which ties are decided. */
 export interface Entry {
   readonly l4: L4;
   readonly l4Bits: number;
-  readonly action: 'allow' | 'deny' | 'redirect';
+  readonly action: EntryAction;
   readonly precedence: number;
   readonly ruleset: number; // 0: none
   readonly cookie: number;
@@ -42,7 +45,14 @@ export function decide(peer: PeerTable, any: PeerTable, l4: L4): Entry | undefin
 
 /** How much passes: 0 nothing, 1 what the proxy lets through, 2 everything. */
 export function wideness(entry: Entry | undefined): 0 | 1 | 2 {
-  return entry?.action === 'allow' ? 2 : entry?.action === 'redirect' ? 1 : 0;
+  if (entry?.action === 'allow' || entry?.action === 'audit') return 2;
+  return entry?.action === 'redirect' ? 1 : 0;
+}
+
+/** Whether `a` lets nothing pass that `b` refuses. Rules of different rulesets may differ either way. */
+export function isNarrower(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (wideness(a) === 1 && wideness(b) === 1) return a?.ruleset === b?.ruleset;
+  return wideness(a) <= wideness(b);
 }
 
 /** Whether two entries decide alike, whoever's policies they come from. */

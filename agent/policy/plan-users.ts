@@ -1,0 +1,54 @@
+// Which plan each direction of a subject wants, and who wants a plan.
+
+import type { Plan, PlanChanges } from './plan.ts';
+import { keyOf, type PlanSpec, type Plans } from './plans.ts';
+import type { SubjectDirection } from './subject.ts';
+
+export interface PlanUsers {
+  /** Plans for these specs are wanted from now on. `onEvolved`: the plan of `one` has become another one. */
+  wantAll(
+    specs: ReadonlyMap<SubjectDirection, PlanSpec>,
+    onEvolved: (one: SubjectDirection, changes: PlanChanges) => void,
+  ): void;
+  /** No plan is wanted any more. */
+  forget(one: SubjectDirection): void;
+  wantedBy(one: SubjectDirection): Plan | undefined;
+  users(plan: Plan): Iterable<SubjectDirection>;
+}
+
+/** Nobody wants anything. A plan is held as long as somebody wants it. */
+export function createPlanUsers(plans: Pick<Plans, 'acquire' | 'release' | 'evolve'>): PlanUsers {
+  const wanted = new Map<SubjectDirection, Plan>();
+  const users = new Map<Plan, Set<SubjectDirection>>();
+  const want = (one: SubjectDirection, spec: PlanSpec | undefined): void => {
+    const before = wanted.get(one);
+    const after = spec && plans.acquire(spec);
+    if (before) {
+      const using = users.get(before);
+      using?.delete(one);
+      if (using?.size === 0) users.delete(before);
+    }
+    if (after) {
+      wanted.set(one, after);
+      users.set(after, (users.get(after) ?? new Set()).add(one));
+    } else wanted.delete(one);
+    if (before) plans.release(before);
+  };
+  return {
+    wantAll(specs, onEvolved) {
+      for (const [plan, moving] of Map.groupBy(specs.keys(), (one) => wanted.get(one))) {
+        // Where all that have a plan go to the same next one, it is the same plan with other rules.
+        const [spec] = moving.map((one) => specs.get(one) as PlanSpec);
+        const isOne = new Set(moving.map((one) => keyOf(specs.get(one) as PlanSpec))).size === 1;
+        const changes = plan && spec && isOne ? plans.evolve(plan, spec, moving.length) : undefined;
+        for (const one of moving) {
+          if (changes) onEvolved(one, changes);
+          else want(one, specs.get(one));
+        }
+      }
+    },
+    forget: (one) => want(one, undefined),
+    wantedBy: (one) => wanted.get(one),
+    users: (plan) => users.get(plan) ?? [],
+  };
+}

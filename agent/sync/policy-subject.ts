@@ -1,0 +1,144 @@
+// One subject in one direction: what its policy shall be, what of it is in the map, and how an entry is written there.
+
+import {
+  ACTION_ALLOW,
+  ACTION_AUDIT,
+  ACTION_DENY,
+  ACTION_REDIRECT,
+  POLICY_EGRESS,
+  POLICY_INGRESS,
+  type PolicyKey,
+  type PolicyValue,
+} from '#bpf/abi.ts';
+import { type Identity, identity } from '#common/ids.ts';
+import { type L4, l4Key } from '../policy/l4.ts';
+import type { PolicyEntryRow } from '../tables.ts';
+import type { Entry, EntryAction, SubjectTable } from './verdict.ts';
+
+export type Direction = PolicyEntryRow['direction'];
+export type EntryTable = Map<Identity, Map<number, Entry>>;
+
+export interface Subject {
+  readonly identity: Identity;
+  readonly direction: Direction;
+  readonly wanted: EntryTable;
+  readonly actual: EntryTable;
+  /** Entries in `wanted`. */
+  wantedCount: number;
+  /** Peers whose wanted entries have changed since the last plan. */
+  dirty: Set<Identity>;
+  /** Peers of the plan that is being carried out, or that has failed. */
+  planned: Set<Identity>;
+  /** The last plan could not be carried out. */
+  hasFailed: boolean;
+}
+
+/** Bits of a policy key before the protocol: subject, peer, direction. */
+const FIXED_BITS = 72;
+const ACTIONS: Readonly<Record<EntryAction, number>> = {
+  allow: ACTION_ALLOW,
+  deny: ACTION_DENY,
+  redirect: ACTION_REDIRECT,
+  audit: ACTION_AUDIT,
+};
+const NOTHING: SubjectTable = new Map();
+
+/** A subject without entries. */
+export function createSubject(subject: Identity, direction: Direction): Subject {
+  return {
+    identity: subject,
+    direction,
+    wanted: new Map(),
+    actual: new Map(),
+    wantedCount: 0,
+    dirty: new Set(),
+    planned: new Set(),
+    hasFailed: false,
+  };
+}
+
+/** Puts an entry in. Returns by how much the table grew: 0 or 1. */
+export function put(table: EntryTable, peer: Identity, entry: Entry): number {
+  const entries = table.get(peer);
+  const key = l4Key(entry.l4);
+  const grown = entries?.has(key) ? 0 : 1;
+  if (entries) entries.set(key, entry);
+  else table.set(peer, new Map([[key, entry]]));
+  return grown;
+}
+
+/** Takes an entry out. Returns by how much the table shrank: 0 or 1. */
+export function take(table: EntryTable, peer: Identity, l4: L4): number {
+  const entries = table.get(peer);
+  const shrunk = entries?.delete(l4Key(l4)) ? 1 : 0;
+  if (entries?.size === 0) table.delete(peer);
+  return shrunk;
+}
+
+/**
+ * As much of what is wanted as `limit` entries can hold, and nothing wider. Peers whose entries only allow are left out
+ * first, those that have entries already last: without entries of its own a peer has what any peer has, and that never
+ * is more than "allow". If what denies and redirects is too much by itself, nothing is left.
+ */
+export function fit({ wanted, actual, wantedCount }: Subject, limit: number): SubjectTable {
+  if (wantedCount <= limit) return wanted;
+  const onlyAllows = (entries: ReadonlyMap<number, Entry>): boolean =>
+    entries.values().every(({ action }) => action === 'allow');
+  const kept: EntryTable = new Map();
+  let room = limit;
+  const rest: [Identity, Map<number, Entry>][] = [];
+  for (const [peer, entries] of wanted) {
+    if (peer !== 0 && onlyAllows(entries)) rest.push([peer, entries]);
+    else {
+      kept.set(peer, entries);
+      room -= entries.size;
+    }
+  }
+  if (room < 0) return NOTHING;
+  rest.sort(([a], [b]) => Number(actual.has(b)) - Number(actual.has(a)) || a - b);
+  for (const [peer, entries] of rest) {
+    if (entries.size > room) continue;
+    kept.set(peer, entries);
+    room -= entries.size;
+  }
+  return kept;
+}
+
+/** Where the entry of a row belongs. */
+export function l4Of(row: PolicyEntryRow): L4 {
+  return { protocol: row.protocol, port: row.port, bits: row.l4Bits };
+}
+
+export function wantedEntry(row: PolicyEntryRow): Entry {
+  const { action, precedence, cookie, l4Bits } = row;
+  return { l4: l4Of(row), l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie };
+}
+
+export function policyKeyOf(subject: Pick<Subject, 'identity' | 'direction'>, peer: Identity, l4: L4): PolicyKey {
+  const { protocol, port, bits } = l4;
+  const direction = subject.direction === 'egress' ? POLICY_EGRESS : POLICY_INGRESS;
+  return { prefixlen: FIXED_BITS + bits, subject: subject.identity, peer, direction, protocol, port };
+}
+
+/** Key of the counter of what no entry has decided. */
+export function noEntryKeyOf(subject: Pick<Subject, 'identity' | 'direction'>): PolicyKey {
+  const key = policyKeyOf(subject, identity(0), { protocol: 0, port: 0, bits: 0 });
+  return { ...key, prefixlen: 0 };
+}
+
+export function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: Entry): PolicyValue {
+  return { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits };
+}
+
+/** The entry that the map holds. */
+export function entryOf(key: PolicyKey, value: PolicyValue): Entry {
+  const l4 = { protocol: key.protocol, port: key.port, bits: key.prefixlen - FIXED_BITS };
+  const { precedence, ruleset, cookie, l4Bits } = value;
+  const known = (Object.keys(ACTIONS) as EntryAction[]).find((action) => ACTIONS[action] === value.action);
+  // An action that this version does not write may let pass: read as allow, with a cookie that no wanted entry has.
+  return { l4, l4Bits, action: known ?? 'allow', precedence, ruleset, cookie: known ? cookie : -1 };
+}
+
+export function directionOf(key: PolicyKey): Direction {
+  return key.direction === POLICY_EGRESS ? 'egress' : 'ingress';
+}

@@ -1,0 +1,147 @@
+// For tests: random desired rows of a node with two pods, itself under policy or not, and prefixes within each other.
+
+import { cookie, endpointId, type Identity, identity, ifindex, RESERVED, type RulesetId } from '#common/ids.ts';
+import { type Address, address, formatCidr, parseCidr } from '#common/ip.ts';
+import { L4_ALL } from '../policy/l4.ts';
+import { PRECEDENCE } from '../policy/precedence.ts';
+import { createTables, type Desired, HOST_ENDPOINT, type PolicyEntryRow } from '../tables.ts';
+import { ANY_PEER, type Pick, randomStatements, type Table, tableOf } from './random-tables.fixture.ts';
+
+/** What one state is. Rows of parts that are the same objects in two states are the same. */
+export interface World {
+  /** Rows of prefixes: text to identity. */
+  readonly prefixes: ReadonlyMap<string, Identity>;
+  /** Identity of each of PODS. */
+  readonly pods: readonly Identity[];
+  /** Entries by "subject direction". */
+  readonly policy: ReadonlyMap<string, Table>;
+  readonly host: { readonly ingress: boolean; readonly egress: boolean };
+}
+
+/** Both pods of the node; their addresses are in some of PREFIXES. */
+export const PODS = [
+  { name: 'x', ip4: address('10.0.1.1'), ip6: address('fd00::1:1') },
+  { name: 'y', ip4: address('10.0.1.2'), ip6: address('fd00::1:2') },
+];
+/** Addresses of the node itself. */
+export const NODE = [address('10.0.0.1'), address('fd00::1')];
+const PREFIXES = ['0.0.0.0/0', '10.0.0.0/8', '192.0.2.0/24', '192.0.2.64/26', '192.0.2.65/32', '::/0', '2001:db8::/32'];
+/** Addresses in every place that the prefixes tell apart. */
+export const OUTSIDE = [
+  '192.0.2.1',
+  '192.0.2.65',
+  '192.0.2.66',
+  '10.9.9.9',
+  '198.51.100.1',
+  '2001:db8::1',
+  '2001:db9::1',
+];
+const POD_IDENTITIES = [300, 301].map(identity);
+const FIRST_PREFIX_IDENTITY = 16_777_217;
+
+/** Everything anew, or with `last` about a third of everything. */
+export function randomWorld(pick: Pick, last?: World): World {
+  const keeps = (): boolean => last !== undefined && pick(3) > 0;
+  const prefixes = new Map<string, Identity>();
+  for (const [i, text] of PREFIXES.entries()) {
+    const was = last?.prefixes.get(text);
+    if (keeps()) {
+      if (was !== undefined) prefixes.set(text, was);
+    } else if (pick(3) > 0) {
+      // Mostly one of its own, sometimes one that others have too.
+      prefixes.set(text, identity(FIRST_PREFIX_IDENTITY + (pick(3) === 0 ? pick(3) : 10 + 10 * i + pick(2))));
+    }
+  }
+  const pods = PODS.map((_, i) => (keeps() ? last?.pods[i] : undefined) ?? (POD_IDENTITIES[pick(2)] as Identity));
+  const peers = [...POD_IDENTITIES, ...prefixes.values(), RESERVED.host, RESERVED.worldIpv4, RESERVED.worldIpv6];
+  const group = (): readonly Identity[] =>
+    Array.from({ length: 1 + pick(4) }, () => peers[pick(peers.length)] as Identity);
+  const groups = Array.from({ length: 8 }, group);
+  const policy = new Map<string, Table>();
+  for (const subject of [...POD_IDENTITIES, RESERVED.host]) {
+    for (const direction of ['ingress', 'egress'] as const) {
+      const key = `${subject} ${direction}`;
+      const was = keeps() ? last?.policy.get(key) : undefined;
+      policy.set(key, was ?? (pick(5) === 0 ? unenforced() : tableOf(randomStatements(pick, groups))));
+    }
+  }
+  const host = keeps() && last ? last.host : { ingress: pick(3) > 0, egress: pick(3) > 0 };
+  return { prefixes, pods, policy, host };
+}
+
+function unenforced(): Table {
+  const entry = {
+    l4: L4_ALL,
+    l4Bits: 0,
+    action: 'allow',
+    precedence: PRECEDENCE.allow,
+    ruleset: 0,
+    cookie: 0,
+  } as const;
+  return new Map([[ANY_PEER, new Map([[0, entry]])]]);
+}
+
+/** The rows that say so. */
+export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
+  const { desired } = createTables();
+  const at = (ip: Address, bits: number, row: { readonly identity: Identity; readonly flags: number }): void => {
+    const cidr = { address: ip, bits };
+    desired.addresses.set(formatCidr(cidr), { cidr, ...row });
+  };
+  for (const [text, id] of prefixes) {
+    const cidr = parseCidr(text);
+    if (!cidr.ok) throw new Error(cidr.error);
+    at(cidr.value.address, cidr.value.bits, { identity: id, flags: 0 });
+  }
+  for (const ip of NODE) at(ip, 128, { identity: RESERVED.host, flags: 1 });
+  for (const [i, { name, ip4, ip6 }] of PODS.entries()) {
+    const id = pods[i] as Identity;
+    desired.endpoints.set(`a/${name}`, { identity: id, endpoint: endpointRow(name, { id: i + 1, ip4, ip6 }) });
+    for (const ip of [ip4, ip6]) at(ip, 128, { identity: id, flags: 2 });
+  }
+  for (const [key, table] of policy) {
+    const [subject, direction] = key.split(' ') as [string, 'ingress' | 'egress'];
+    for (const row of policyRows(identity(Number(subject)), direction, table)) desired.policy.set(...row);
+  }
+  if (host.ingress || host.egress) {
+    desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ...host });
+  }
+  return desired;
+}
+
+function policyRows(subject: Identity, direction: 'ingress' | 'egress', table: Table): [string, PolicyEntryRow][] {
+  return [...table].flatMap(([peer, entries]) =>
+    [...entries.values()].map(({ l4: { protocol, port }, l4Bits, action, ...rest }): [string, PolicyEntryRow] => [
+      [subject, direction, peer, protocol, port, l4Bits].join(' '),
+      {
+        subject,
+        peer,
+        direction,
+        protocol,
+        port,
+        l4Bits,
+        action: action === 'audit' ? 'allow' : action,
+        precedence: rest.precedence,
+        ruleset: rest.ruleset === 0 ? undefined : (rest.ruleset as RulesetId),
+        cookie: cookie(rest.cookie),
+      },
+    ]),
+  );
+}
+
+function endpointRow(pod: string, { id, ip4, ip6 }: { id: number; ip4: Address; ip6: Address }) {
+  const device = { name: '', podMac: '', hostMac: '', netns: '', containerId: '' };
+  return {
+    namespace: 'a',
+    pod,
+    id: endpointId(id),
+    ip4,
+    ip6,
+    labels: {},
+    workload: { kind: 'Pod', name: pod },
+    serviceAccount: 'default',
+    device: { ...device, ifindex: ifindex(id) },
+    ready: true,
+    namedPorts: [],
+  };
+}
