@@ -24,6 +24,30 @@ const CASES: readonly { name: string; change: Partial<Flow>; options?: Partial<P
     line: `Jan 01 00:16:40.000 [node0]: ${ENDS} policy-verdict:L3-L4 INGRESS ALLOWED BY a (CiliumNetworkPolicy), b (TCP Flags: SYN)`,
   },
   {
+    name: 'drop with policy names',
+    change: {
+      event_type: { type: 1, sub_type: 181 },
+      verdict: 'DROPPED',
+      drop_reason_desc: 'POLICY_DENY',
+      traffic_direction: 'INGRESS',
+      ingress_denied_by: [{ name: 'a', kind: 'NetworkPolicy' }],
+      egress_denied_by: [{ name: 'not-asked' }],
+    },
+    options: { policyNames: true },
+    line: `Jan 01 00:16:40.000: ${ENDS} Policy denied by denylist DROPPED BY a (NetworkPolicy) (TCP Flags: SYN)`,
+  },
+  {
+    name: 'request with the policies of both ends, each once',
+    change: {
+      ...http({ method: 'GET' }),
+      l7: { type: 'REQUEST', http: { method: 'GET', url: '/' } },
+      ...POLICY,
+      egress_allowed_by: [{ name: 'b' }, { name: 'c' }],
+    },
+    options: { policyNames: true },
+    line: `Jan 01 00:16:40.000: ${ENDS} http-request FORWARDED BY a (CiliumNetworkPolicy), b, c (TCP Flags: SYN)`,
+  },
+  {
     name: 'audited verdict',
     change: { ...VERDICT, verdict: 'AUDIT' },
     line: `Jan 01 00:16:40.000: ${ENDS} policy-verdict:L3-L4 INGRESS AUDITED (TCP Flags: SYN)`,

@@ -48,9 +48,12 @@ export function flowTypeText(flow: Flow): string {
   }
 }
 
-/** The verdict; policy verdicts are ALLOWED, DENIED or AUDITED. */
+/** The verdict; policy verdicts are ALLOWED, DENIED or AUDITED. With policies it says by which. */
 export function verdictText(flow: Flow, withPolicies: boolean): string {
-  if (flow.event_type?.type !== EVENT.policyVerdict) return flow.verdict ?? 'VERDICT_UNKNOWN';
+  if (flow.event_type?.type !== EVENT.policyVerdict) {
+    const what = flow.verdict === 'DROPPED' ? 'denied' : 'allowed';
+    return `${flow.verdict ?? 'VERDICT_UNKNOWN'}${by(flow, what, withPolicies)}`;
+  }
   switch (flow.verdict) {
     case 'FORWARDED':
     case 'REDIRECTED':
@@ -66,10 +69,14 @@ export function verdictText(flow: Flow, withPolicies: boolean): string {
 }
 
 function by(flow: Flow, what: 'allowed' | 'denied', withPolicies: boolean): string {
-  const side = flow.traffic_direction === 'EGRESS' ? 'egress' : 'ingress';
-  const policies = withPolicies ? (flow[`${side}_${what}_by`] ?? []) : [];
-  if (policies.length === 0) return '';
-  return ` BY ${policies.map((p) => (p.kind ? `${p.name} (${p.kind})` : p.name)).join(', ')}`;
+  if (!withPolicies) return '';
+  // A request is decided for both ends at once; everything else is about one.
+  const isRequest = flow.l7 !== undefined;
+  const sides =
+    flow.traffic_direction === 'EGRESS' ? (['egress', 'ingress'] as const) : (['ingress', 'egress'] as const);
+  const policies = sides.slice(0, isRequest ? 2 : 1).flatMap((side) => flow[`${side}_${what}_by`] ?? []);
+  const names = new Set(policies.map(({ name, kind }) => (kind ? `${name} (${kind})` : name)));
+  return names.size === 0 ? '' : ` BY ${[...names].join(', ')}`;
 }
 
 const FLAG_ORDER = ['SYN', 'ACK', 'RST', 'FIN', 'PSH', 'URG', 'ECE', 'CWR', 'NS'] as const;

@@ -2,7 +2,7 @@
 
 import { type Address, addressKey, formatAddress } from '#common/ip.ts';
 import type { Party } from '#tracing/span.ts';
-import type { PeerOrder, RulesetOrder, RulesOrder } from '../rules/ruleset.ts';
+import type { PeerOrder, RuleOrder, RulesetOrder, RulesOrder } from '../rules/ruleset.ts';
 
 export interface WorkloadMessage {
   readonly address: Buffer;
@@ -27,6 +27,8 @@ export interface PeerRulesMessage {
   readonly wildcard: boolean;
   readonly http: readonly HttpRuleMessage[];
   readonly policies: readonly string[];
+  readonly refused: boolean;
+  readonly denied: readonly HttpRuleMessage[];
 }
 
 export interface UpdateMessage {
@@ -59,15 +61,15 @@ function peerOrder(peer: PeerRulesMessage): PeerOrder {
     identities: peer.identities,
     wildcard: peer.wildcard,
     policies: peer.policies,
-    http: peer.http.map((rule) => ({
-      method: rule.method,
-      path: rule.path,
-      host: rule.host,
-      policy: rule.policy,
-      // An optional field that was not sent is absent: presence of the header is enough then.
-      headers: rule.headers.map(({ name, value }) => ({ name, value })),
-    })),
+    http: peer.http.map(ruleOrder),
+    refused: peer.refused,
+    denied: peer.denied.map(ruleOrder),
   };
+}
+
+function ruleOrder({ method, path, host, policy, headers }: HttpRuleMessage): RuleOrder {
+  // An optional field that was not sent is absent: presence of the header is enough then.
+  return { method, path, host, policy, headers: headers.map(({ name, value }) => ({ name, value })) };
 }
 
 /** What is known of addresses, for spans. */

@@ -6,7 +6,15 @@ import { createPolicyLists } from './lists.ts';
 import type { PeerOrder, RulesetOrder } from './ruleset.ts';
 import { createJudgement, judge, VERDICT } from './verdict.ts';
 
-const NOBODY: PeerOrder = { anyPeer: false, identities: [], wildcard: false, http: [], policies: [] };
+const NOBODY: PeerOrder = {
+  anyPeer: false,
+  identities: [],
+  wildcard: false,
+  http: [],
+  policies: [],
+  refused: false,
+  denied: [],
+};
 const rule = (path: string, policy = 'ns/p') => ({ method: '', path, host: '', headers: [], policy });
 
 function bookOf(...rulesets: RulesetOrder[]) {
@@ -51,6 +59,14 @@ describe('judge', () => {
         { ...NOBODY, identities: [301], http: [rule('/x', 'ns/closed')] },
       ],
     },
+    {
+      id: 4,
+      peers: [
+        { ...NOBODY, anyPeer: true, wildcard: true, policies: ['ns/open'] },
+        { ...NOBODY, identities: [300], denied: [rule('/secret/.*', 'ns/shut')] },
+        { ...NOBODY, identities: [301], refused: true },
+      ],
+    },
   );
   const cases: {
     line: string;
@@ -76,6 +92,13 @@ describe('judge', () => {
     { line: 'GET /ok/../no', egress: 3, verdict: VERDICT.allowed },
     { line: 'GET https://a/ok/1', ingress: 1, verdict: VERDICT.ambiguous },
     { line: 'GET /ok/../no', egress: 1, ingress: 2, verdict: VERDICT.denied },
+    { line: 'GET /ok/1', ingress: 4, verdict: VERDICT.allowed, policies: [[], ['ns/open']] },
+    { line: 'GET /secret/1', ingress: 4, verdict: VERDICT.denied, policies: [[], ['ns/shut']] },
+    { line: 'GET /secret/1', ingress: 4, peer: 302, verdict: VERDICT.allowed },
+    { line: 'GET /ok/../secret/1', ingress: 4, verdict: VERDICT.denied, policies: [[], ['ns/shut']] },
+    { line: 'GET /secret/1/../../ok', ingress: 4, verdict: VERDICT.denied },
+    { line: 'GET https://a/ok/1', ingress: 4, verdict: VERDICT.ambiguous },
+    { line: 'GET /ok/1', ingress: 4, peer: 301, verdict: VERDICT.denied },
     { line: 'GET /ok/1', ingress: 77, verdict: VERDICT.denied, policies: [[], []] },
   ];
   for (const { line, egress, ingress, peer = 300, verdict, policies } of cases) {
@@ -122,6 +145,15 @@ describe('createRuleBook', () => {
     const rules = book.rulesFor(1, 5);
     assert.equal(rules.matcher?.match(headOf('GET /ok')), 0);
     assert.equal(rules.matcher?.match(headOf('GET /bad')), -1);
+    assert.match(problems[0] ?? '', /^Cannot compile rules of ruleset 1: /);
+  });
+
+  test('denies everything where a rule that denies is no expression', () => {
+    const { book, problems } = bookOf({
+      id: 1,
+      peers: [{ ...NOBODY, anyPeer: true, wildcard: true, denied: [rule('(?<bad')] }],
+    });
+    assert.equal(book.rulesFor(1, 5).refused, true);
     assert.match(problems[0] ?? '', /^Cannot compile rules of ruleset 1: /);
   });
 

@@ -17,6 +17,10 @@ export interface PeerOrder {
   readonly wildcard: boolean;
   readonly http: readonly RuleOrder[];
   readonly policies: readonly string[];
+  /** Nothing of these peers passes. */
+  readonly refused: boolean;
+  /** Requests that are refused though something allows them. */
+  readonly denied: readonly RuleOrder[];
 }
 
 /** Rules of one subject, direction and port. Plain data: it travels between threads. */
@@ -42,6 +46,12 @@ export interface PeerRules {
   readonly matcher: HttpMatcher | undefined;
   /** Number of the policy list of each rule. */
   readonly rulePolicies: readonly number[];
+  /** Nothing passes. */
+  readonly refused: boolean;
+  /** Requests that do not pass, whatever allows them; undefined: there are none. */
+  readonly denials: HttpMatcher | undefined;
+  /** Number of the policy list of each of these. */
+  readonly denialPolicies: readonly number[];
   /** Number of the list of all policies that had a say: those that did not allow a denied request. */
   readonly allPolicies: number;
 }
@@ -63,6 +73,9 @@ export const NO_RULES: PeerRules = {
   wildcardPolicies: 0,
   matcher: undefined,
   rulePolicies: [],
+  refused: false,
+  denials: undefined,
+  denialPolicies: [],
   allPolicies: 0,
 };
 
@@ -76,7 +89,11 @@ export interface Preparing {
 export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): Steps<PreparedRuleset> {
   const { peers } = ruleset;
   const keys: string[] = [];
-  for (const peer of peers) keys.push(yield* keyOf(peer.http));
+  const denialKeys: string[] = [];
+  for (const peer of peers) {
+    keys.push(yield* keyOf(peer.http));
+    denialKeys.push(yield* keyOf(peer.denied));
+  }
   const always = [...peers.keys()].filter((i) => peers[i]?.anyPeer);
   const named = new Map<number, Set<number>>();
   for (const [i, { identities }] of peers.entries()) {
@@ -94,8 +111,8 @@ export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): St
     const known = prepared.get(place);
     if (known !== undefined) return known;
     const orders = held.map((i) => peers[i] as PeerOrder);
-    const key = held.map((i) => keys[i]).join('');
-    const rules = yield* preparePeer(orders, key, { ...preparing, contents });
+    const joined = { key: held.map((i) => keys[i]).join(''), denialKey: held.map((i) => denialKeys[i]).join('') };
+    const rules = yield* preparePeer(orders, joined, { ...preparing, contents });
     prepared.set(place, rules);
     return rules;
   };
@@ -106,31 +123,40 @@ export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): St
     yield;
   }
   const policies = new Set<number>();
-  for (const { wildcardPolicies, allPolicies, rulePolicies } of prepared.values()) {
+  for (const { wildcardPolicies, allPolicies, rulePolicies, denialPolicies } of prepared.values()) {
     policies.add(wildcardPolicies).add(allPolicies);
-    for (const number of rulePolicies) policies.add(number);
+    for (const number of [...rulePolicies, ...denialPolicies]) policies.add(number);
   }
   return { byIdentity, others, contents: [...contents], policies: [...policies] };
 }
 
 function* preparePeer(
   orders: readonly PeerOrder[],
-  key: string,
+  { key, denialKey }: { readonly key: string; readonly denialKey: string },
   { lists, compile, contents }: Preparing & { readonly contents: Set<CompiledRules> },
 ): Steps<PeerRules> {
   const wildcards = orders.filter((peer) => peer.wildcard);
   const rules = orders.flatMap((peer) => peer.http);
+  const denied = orders.flatMap((peer) => peer.denied);
   const numbers = new Map<string, number>();
-  for (const { policy } of rules) if (!numbers.has(policy)) numbers.set(policy, lists.numberOf([policy]));
-  // Where everything passes, no rule is asked.
+  for (const { policy } of [...rules, ...denied]) {
+    if (!numbers.has(policy)) numbers.set(policy, lists.numberOf([policy]));
+  }
+  const numberOf = (rule: RuleOrder | undefined): number => numbers.get(rule?.policy ?? '') ?? 0;
+  // Where everything passes, no rule that allows is asked.
   const asked = wildcards.length === 0 && rules.length > 0;
   const compiled = asked ? yield* compile(key, rules) : undefined;
-  if (compiled !== undefined) contents.add(compiled);
+  const denials = denied.length > 0 ? yield* compile(denialKey, denied) : undefined;
+  for (const content of [compiled, denials]) if (content !== undefined) contents.add(content);
   return {
     wildcard: wildcards.length > 0,
     wildcardPolicies: lists.numberOf(wildcards.flatMap((peer) => peer.policies)),
     matcher: compiled?.matcher,
-    rulePolicies: (compiled?.places ?? []).map((place) => numbers.get(rules[place]?.policy ?? '') ?? 0),
+    rulePolicies: (compiled?.places ?? []).map((place) => numberOf(rules[place])),
+    // What cannot be denied by a rule that is not understood, or not held, is denied altogether.
+    refused: orders.some((peer) => peer.refused) || (denials?.places.length ?? 0) < denied.length,
+    denials: denials?.matcher,
+    denialPolicies: (denials?.places ?? []).map((place) => numberOf(denied[place])),
     allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...numbers.keys()]),
   };
 }

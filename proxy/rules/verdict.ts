@@ -1,6 +1,6 @@
 // The verdict on one request: egress rules of the source and ingress rules of the destination, both must allow.
 
-import type { RequestView } from '#mesh-config/match/http.ts';
+import type { HttpMatcher, RequestView } from '#mesh-config/match/http.ts';
 import type { RequestHead } from '../http1/request.ts';
 import { isPlain, readings } from './readings.ts';
 import type { PeerRules } from './ruleset.ts';
@@ -47,19 +47,29 @@ export function judge(
 const NONE = -1;
 const AMBIGUOUS = -2;
 const WILDCARD = -3;
+/** This and what is below: denied by the rule of denials that is so far below. */
+const DENIED = -16;
 
 function verdictOf(index: number): number {
   if (index >= 0 || index === WILDCARD) return VERDICT.allowed;
-  return index === NONE ? VERDICT.denied : VERDICT.ambiguous;
+  return index === NONE || index <= DENIED ? VERDICT.denied : VERDICT.ambiguous;
 }
 
 function policiesOf(rules: PeerRules, index: number): number {
   if (index === WILDCARD) return rules.wildcardPolicies;
+  if (index <= DENIED) return rules.denialPolicies[DENIED - index] as number;
   return index >= 0 ? (rules.rulePolicies[index] as number) : rules.allPolicies;
 }
 
-/** Index of the rule that allows the request, or NONE, AMBIGUOUS, WILDCARD. */
+/** Index of the rule that allows the request, or NONE, AMBIGUOUS, WILDCARD, or DENIED and below. */
 function judgeSide(rules: PeerRules, head: RequestHead): number {
+  if (rules.refused) return NONE;
+  if (rules.denials !== undefined) {
+    const index = denialOf(rules.denials, head);
+    if (index >= 0) return DENIED - index;
+    // What cannot be told is not let through past a denial.
+    if (index === AMBIGUOUS) return AMBIGUOUS;
+  }
   if (rules.wildcard) return WILDCARD;
   if (rules.matcher === undefined) return NONE;
   if (isPlain(head)) return rules.matcher.match(head);
@@ -67,6 +77,19 @@ function judgeSide(rules: PeerRules, head: RequestHead): number {
   if (head.secure) return AMBIGUOUS;
   const views = readings(head);
   return views === undefined ? AMBIGUOUS : agreed(rules, views);
+}
+
+/** Index of the rule that denies the request in any of its readings; NONE, or AMBIGUOUS. */
+function denialOf(denials: HttpMatcher, head: RequestHead): number {
+  if (isPlain(head)) return denials.match(head);
+  if (head.secure) return AMBIGUOUS;
+  const views = readings(head);
+  if (views === undefined) return AMBIGUOUS;
+  for (const view of views) {
+    const index = denials.match(view);
+    if (index >= 0) return index;
+  }
+  return NONE;
 }
 
 function agreed(rules: PeerRules, views: readonly RequestView[]): number {

@@ -88,15 +88,17 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyUnderTest>
 }
 
 function peerOrder(rules: readonly Partial<RuleOrder>[] | 'all'): PeerOrder {
-  if (rules === 'all')
-    return { anyPeer: true, identities: [], wildcard: true, http: [], policies: ['default/everything'] };
+  const nothing = { http: [], policies: [], refused: false, denied: [] };
+  if (rules === 'all') {
+    return { ...nothing, anyPeer: true, identities: [], wildcard: true, policies: ['default/everything'] };
+  }
   const empty: RuleOrder = { method: '', path: '', host: '', headers: [], policy: 'default/rules' };
   return {
+    ...nothing,
     anyPeer: false,
     identities: [SOURCE_IDENTITY],
     wildcard: false,
     http: rules.map((rule) => ({ ...empty, ...rule })),
-    policies: [],
   };
 }
 
