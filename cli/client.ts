@@ -3,9 +3,20 @@
 import { accessSync, constants } from 'node:fs';
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import type { Command } from 'commander';
+import type { Matrix } from '#agent/explain/matrix.ts';
+import type { Explanation } from '#agent/explain/model.ts';
 import { nodeLayout } from '#agent/layout.ts';
 import { parseNodeName } from '#agent/node/names.ts';
-import type { GetPodRequest, ListReply, ListRequest, NodeStatus, PodHandle } from '#api/node.ts';
+import type {
+  ExplainRequest,
+  GetPodRequest,
+  JsonReply,
+  ListReply,
+  ListRequest,
+  NodeStatus,
+  PodHandle,
+  VerdictsRequest,
+} from '#api/node.ts';
 import { WeirError } from '#common/errors.ts';
 import type { FlowsRequest, FlowsResponse } from '#observe/flow/model.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -28,6 +39,8 @@ export interface NodeClient {
   list(request: ListRequest): Promise<ListReply>;
   pod(request: GetPodRequest): Promise<PodHandle>;
   metrics(): Promise<string>;
+  explain(request: ExplainRequest): Promise<Explanation>;
+  verdicts(request: VerdictsRequest): Promise<Matrix>;
   /** Flows as they come; ends with the stream. */
   flows(request: FlowsRequest): ClientReadableStream<FlowsResponse>;
   close(): void;
@@ -89,6 +102,8 @@ async function connect(socket: string): Promise<NodeClient> {
     list: (request) => call('List', request),
     pod: (request) => call('GetPod', request),
     metrics: async () => (await call<{ text: string }>('GetMetrics', {})).text,
+    explain: async (request) => JSON.parse((await call<JsonReply>('Explain', request)).json),
+    verdicts: async (request) => JSON.parse((await call<JsonReply>('GetVerdicts', request)).json),
     flows: (request) => observer.GetFlows(request),
     close() {
       (node as unknown as Client).close();
@@ -102,7 +117,7 @@ type Unary = (
   options: { readonly deadline: number },
   reply: (error: ServiceError | null, value: unknown) => void,
 ) => void;
-type UnaryMethods = Readonly<Record<'GetStatus' | 'List' | 'GetPod' | 'GetMetrics', Unary>>;
+type UnaryMethods = Readonly<Record<'GetStatus' | 'List' | 'GetPod' | 'GetMetrics' | 'Explain' | 'GetVerdicts', Unary>>;
 interface StreamMethods {
   GetFlows(request: FlowsRequest): ClientReadableStream<FlowsResponse>;
 }

@@ -20,6 +20,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   exec: { about: 'run a command inside a pod', file: './commands/exec.ts', register: 'registerExec' },
   logs: { about: 'what a pod wrote', file: './commands/logs.ts', register: 'registerLogs' },
   observe: { about: 'flows: verdicts, drops, requests', file: './commands/observe.ts', register: 'registerObserve' },
+  policy: {
+    about: 'check policies, and ask what they decide and why',
+    file: './policy/command.ts',
+    register: 'registerPolicy',
+  },
   metrics: { about: "the agent's metrics", file: './commands/metrics.ts', register: 'registerMetrics' },
   check: { about: 'is this machine able to run Weir', file: './check/command.ts', register: 'registerCheck' },
   demo: { about: 'the star-wars scene, step by step', file: './demo/command.ts', register: 'registerDemo' },

@@ -18,9 +18,16 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 const GAP = '   ';
 
-/** Aligned columns under a header, each line ended. A list in a cell takes a line for each item. */
-export function renderTable(columns: readonly string[], rows: readonly TableRow[]): string {
-  const header = columns.map((column) => [HEADERS[column] ?? headerOf(column)]);
+/**
+ * Aligned columns under a header, each line ended. A list in a cell takes a line for each item. Headers are the columns'
+ * names in capitals; `plainHeaders` leaves them as they are.
+ */
+export function renderTable(
+  columns: readonly string[],
+  rows: readonly TableRow[],
+  options: { readonly plainHeaders?: boolean } = {},
+): string {
+  const header = columns.map((column) => [options.plainHeaders ? column : (HEADERS[column] ?? headerOf(column))]);
   const cells = [header, ...rows.map((row) => columns.map((column) => cellLines(row[column])))];
   const widths = columns.map((_, i) =>
     Math.max(...cells.map((row) => Math.max(...(row[i] ?? ['']).map((text) => text.length)))),

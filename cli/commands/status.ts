@@ -14,6 +14,7 @@ const POLL_MS = 200;
 
 interface StatusOptions extends NodeOptions {
   readonly wait: boolean;
+  readonly objects: boolean;
   readonly waitDuration: string;
   readonly output: string;
 }
@@ -24,6 +25,7 @@ export function registerStatus(program: Command): void {
     .description('how the node is doing: components, workers, maps, and objects with problems')
     .option('--wait', 'wait until the node is ready', false)
     .option('--wait-duration <duration>', 'how long to wait at most', '5m')
+    .option('--objects', 'every object: accepted or refused, and of a policy whom it selects', false)
     .option('-o, --output <format>', 'text or json', 'text')
     .addHelpText('after', '\nExit codes: 0 ready, 1 not ready, 2 wrong use, 3 not running.')
     .action(async (options: StatusOptions) => {
@@ -31,7 +33,7 @@ export function registerStatus(program: Command): void {
       const duration = parseDuration(options.waitDuration);
       if (!duration.ok) throw new CliError(duration.error, EXIT.usage);
       const status = await readStatus(options, options.wait ? duration.value : 0);
-      await write(format === 'json' ? `${JSON.stringify(status, undefined, 2)}\n` : renderStatus(status));
+      await write(format === 'json' ? `${JSON.stringify(status, undefined, 2)}\n` : renderStatus(status, options));
       if (!status.ready) process.exitCode = EXIT.failed;
     });
 }
@@ -52,8 +54,8 @@ async function readStatus(options: NodeOptions, waitMs: number): Promise<NodeSta
   }
 }
 
-/** The status for people. */
-export function renderStatus(status: NodeStatus): string {
+/** The status for people. `objects`: every object, not only those with something wrong. */
+export function renderStatus(status: NodeStatus, options: { readonly objects: boolean }): string {
   const accepted = status.objects.filter((object) => object.accepted).length;
   const refused = status.objects.length - accepted;
   const head = [
@@ -66,6 +68,9 @@ export function renderStatus(status: NodeStatus): string {
   const parts = [`${head}\n`, section(['component', 'state', 'message'], status.components)];
   parts.push(section(['worker', 'state', 'pid', 'version', 'restarts'], workerRows(status)));
   parts.push(section(['map', 'entries', 'capacity', 'use', 'errors', 'lastError'], mapRows(status)));
+  if (options.objects) {
+    parts.push(section(['object', 'state', 'endpoints', 'revision', 'location'], objectRows(status)));
+  }
   parts.push(section(['location', 'object', 'field', 'reason'], problemRows(status)));
   return parts.filter((part) => part !== '').join('\n');
 }
@@ -84,6 +89,19 @@ function mapRows(status: NodeStatus): object[] {
     ...map,
     use: map.capacity > 0 ? `${((100 * map.entries) / map.capacity).toFixed(1)} %` : '-',
   }));
+}
+
+function objectRows(status: NodeStatus): object[] {
+  return status.objects.map(({ kind, namespace, name, file, line, accepted, endpoints, revision }) => {
+    const isPolicy = kind.endsWith('NetworkPolicy');
+    return {
+      object: name === '' ? kind : `${kind} ${namespace}/${name}`,
+      state: accepted ? 'accepted' : 'refused',
+      endpoints: isPolicy ? endpoints : undefined,
+      revision: isPolicy && revision > 0 ? revision : undefined,
+      location: `${file}:${line}`,
+    };
+  });
 }
 
 function problemRows(status: NodeStatus): object[] {

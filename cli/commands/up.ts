@@ -14,6 +14,11 @@ const AGENT_FLAGS: Readonly<Record<string, string>> = {
   'otlp-http-url': 'where spans go as OTLP over HTTP (WEIR_OTLP_HTTP_URL)',
   sampling: 'share of requests without a sampled parent that become spans, 0 to 1 (WEIR_SAMPLING)',
   'attach-mode': 'how kernel programs are attached: tcx, clsact or auto (WEIR_ATTACH_MODE)',
+  'policy-enforcement': 'where policy is asked: default, always or never (WEIR_POLICY_ENFORCEMENT)',
+  'policy-audit': 'true: what policy denies at L3 and L4 passes and is reported (WEIR_POLICY_AUDIT)',
+  'node-peers': 'true: policies may select nodes as peers by their labels (WEIR_NODE_PEERS)',
+  'names-file': 'YAML file of names and their addresses, for policies with toFQDNs (WEIR_NAMES_FILE)',
+  labels: 'prefixes of label keys that make identities, "!prefix" for those that do not (WEIR_LABELS)',
   'log-level': 'trace, debug, info, warn or error (WEIR_LOG_LEVEL)',
 };
 const DETACH_TIMEOUT_MS = 60_000;

@@ -6,6 +6,7 @@ import { createRefusalReporter } from './refusals.ts';
 const object = (reason = '', warning = false): ObjectStatus => ({
   ...{ kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'a', file: '/mesh/a.yaml', line: 1 },
   accepted: reason === '' || warning,
+  ...{ endpoints: 1, revision: 2 },
   problems: reason === '' ? [] : [{ file: '/mesh/a.yaml', line: 4, field: 'spec.x', reason, warning }],
 });
 

@@ -5,7 +5,7 @@ import { builtinModules } from 'node:module';
 import { dirname, join, posix } from 'node:path';
 import type { Check } from './check.ts';
 
-/** Top-level folder -> what it may import: folders, or single files of a folder. */
+/** Folder -> what it may import: folders, or single files of a folder. A folder inside another has its own line instead. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   'mesh-config': ['common'],
@@ -15,7 +15,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['common', 'mesh-config', 'api', 'bpf', 'observe/flow'],
   proxy: ['common', 'mesh-config', 'api', 'tracing', 'bpf/abi.ts'],
   observe: ['common', 'api'],
-  cli: ['common', 'mesh-config', 'api', 'observe', 'agent/layout.ts', 'agent/options.ts', 'agent/node'],
+  cli: [
+    'common',
+    'mesh-config',
+    'api',
+    'observe',
+    'agent/layout.ts',
+    'agent/options.ts',
+    'agent/node',
+    'agent/explain',
+  ],
+  'cli/dev/vectors': ['common', 'mesh-config', 'agent', 'bpf'],
 };
 /** These may import everything, and nothing imports them. */
 const FREE = new Set(['benchmarks', 'test', 'tools']);
@@ -52,7 +62,7 @@ export function importProblem(file: string, specifier: string, packages: Readonl
     const folder = target.split('/')[0] ?? '';
     if (FREE.has(own)) return extensionProblem(specifier);
     if (folder === own) return `"${specifier}" is in the same folder: write a relative path`;
-    const allowed = MAY_IMPORT[own] ?? [];
+    const allowed = allowedIn(file);
     if (
       allowed.some(
         (entry) =>
@@ -91,6 +101,15 @@ export const importRules: Check = {
     return { problems };
   },
 };
+
+/** The line of the innermost folder that has one. */
+function allowedIn(file: string): readonly string[] {
+  for (let folder = dirname(file); folder !== '.'; folder = dirname(folder)) {
+    const allowed = MAY_IMPORT[folder];
+    if (allowed) return allowed;
+  }
+  return [];
+}
 
 function extensionProblem(specifier: string): string | undefined {
   return /\.(ts|json)$/.test(specifier) ? undefined : `"${specifier}": write the file's extension`;
