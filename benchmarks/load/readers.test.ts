@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readPackets } from './pinned.ts';
 import { readIperf, readSockperf } from './tcp.ts';
 import { readWrk } from './wrk.ts';
 
@@ -44,4 +45,12 @@ test('readIperf reads what the receiver got', () => {
 test('readSockperf and readIperf refuse other texts', () => {
   assert.throws(() => readSockperf('sockperf: ERROR'), /Cannot read the report of sockperf/);
   assert.throws(() => readIperf('{"error":"unable to connect"}'), /Cannot read the report of iperf3/);
+});
+
+test('readPackets counts what was sent', () => {
+  assert.equal(readPackets('{"end":{"sum":{"packets":1000,"lost_packets":100,"seconds":2}}}'), 500);
+});
+
+test('readPackets refuses other texts', () => {
+  assert.throws(() => readPackets('{"error":"unable to connect"}'), /Cannot read the report of iperf3/);
 });

@@ -1,7 +1,7 @@
 // Weir: a node of this run alone, started by `weir up` from a folder of YAML.
 //
 //   pod client ---- node (agent, one worker) ---- pod server       nginx on 80 (the rule) and 8080 (policy changes)
-//                                            \--- pod server-tcp   iperf3, sockperf (L4 policy)
+//                                            \--- pod server-tcp   iperf3, sockperf, nginx on 80 (L4 policy)
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,9 +22,11 @@ export interface WeirNode {
   readonly layout: NodeLayout;
   /** The folder of YAML. */
   readonly directory: string;
-  /** Namespace (path) of the client. */
+  /** Namespaces (paths) of the client, and of the server under an L4 policy. */
   readonly client: string;
+  readonly serverTcpNetns: string;
   /** IPv4 addresses of the pods. */
+  readonly client4: string;
   readonly server: string;
   readonly serverTcp: string;
   /** The L7 rule on port 80 of `server`. */
@@ -46,7 +48,7 @@ export async function startWeir(bench: Bench, { name, zipkinUrl }: WeirOptions):
   await removeLeftovers(bench.signal);
   const node = `bench-${process.pid}-${name}`;
   const directory = bench.directory(`${name}-objects`);
-  writeObjects(directory, bench.directory(`${name}-origin`));
+  writeObjects(directory, (server) => originCommand(bench.directory(`${name}-origin-${server}`)));
   bench.progress(`starting weir node ${node}`);
   bench.add(node, () => down(node, AbortSignal.timeout(UP_TIMEOUT_MS)));
   const spans = zipkinUrl === undefined ? [] : ['--zipkin-url', zipkinUrl, '--sampling', '1'];
@@ -65,7 +67,17 @@ export async function startWeir(bench: Bench, { name, zipkinUrl }: WeirOptions):
   const url = `http://${address}:${HTTP_PORT}`;
   const peer: Peer = { name: 'weir', netns: client, address, url, version: '' };
   await checkRule(peer, bench.signal, () => '');
-  return { layout, directory, client, server: address, serverTcp: await addressIn(serverTcp, bench.signal), peer };
+  const [client4, serverTcp4] = [await addressIn(client, bench.signal), await addressIn(serverTcp, bench.signal)];
+  return {
+    layout,
+    directory,
+    client,
+    serverTcpNetns: serverTcp,
+    client4,
+    server: address,
+    serverTcp: serverTcp4,
+    peer,
+  };
 }
 
 function pathOf(layout: NodeLayout, name: string): string {
@@ -92,16 +104,13 @@ async function down(node: string, signal: AbortSignal): Promise<void> {
   await output([WEIR, 'down', '--node', node], { signal, timeoutMs: UP_TIMEOUT_MS });
 }
 
-function writeObjects(directory: string, originDirectory: string): void {
+function writeObjects(directory: string, origin: (server: string) => readonly string[]): void {
   const objects = {
     client: pod('client', [['sleep', 'infinity']]),
-    server: pod('server', [originCommand(originDirectory)]),
-    'server-tcp': pod(
-      'server-tcp',
-      TCP_SERVERS.map(({ command }) => command),
-    ),
+    server: pod('server', [origin('l7')]),
+    'server-tcp': pod('server-tcp', [...TCP_SERVERS.map(({ command }) => command), origin('l4')]),
     'policy-l7': policy('server', HTTP_PORT, [{ method: RULE.method, path: RULE.path }]),
-    'policy-l4': policy('server-tcp', [IPERF_PORT, SOCKPERF_PORT], undefined),
+    'policy-l4': policy('server-tcp', [IPERF_PORT, SOCKPERF_PORT, HTTP_PORT], undefined),
     'policy-probe': policy('server', PROBE_PORT, [{ path: '/' }]),
   };
   for (const [name, object] of Object.entries(objects))

@@ -16,7 +16,7 @@ export interface Report {
     readonly memoryMib: number;
     readonly node: string;
   };
-  readonly options: Omit<BenchOptions, 'outDir'>;
+  readonly options: Omit<BenchOptions, 'outDir' | 'profileDir'>;
   readonly versions: Readonly<Record<string, string>>;
   readonly results: readonly FigureResult[];
 }
@@ -27,7 +27,7 @@ export function createReport(
   versions: Readonly<Record<string, string>>,
   results: readonly FigureResult[],
 ): Report {
-  const { outDir: _, ...rest } = options;
+  const { outDir: _, profileDir: __, ...rest } = options;
   return {
     date: new Date().toISOString(),
     machine: {
@@ -49,11 +49,11 @@ export function captionOf({ date, machine, options }: Report): string {
   return `${date.slice(0, 10)}, ${cores} × ${cpu}, Linux ${kernel}, ${options.rounds} interleaved rounds of ${options.seconds} s, medians`;
 }
 
-/** Writes latest.json and latest.svg. Returns their paths. */
+/** Writes the report as JSON and SVG. Returns their paths. */
 export function writeReport(report: Report, directory: string): string[] {
   mkdirSync(directory, { recursive: true });
-  const json = join(directory, 'latest.json');
-  const svg = join(directory, 'latest.svg');
+  const json = join(directory, `${report.options.report}.json`);
+  const svg = join(directory, `${report.options.report}.svg`);
   writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
   writeFileSync(svg, plot(report.results, captionOf(report)));
   return [json, svg];

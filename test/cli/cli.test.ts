@@ -33,7 +33,7 @@ test('`weir get` knows short names, single objects, JSON, YAML and wide output',
   assert.match((await node.ask('get', 'svc', '-o', 'yaml')).out, /^- namespace: default\n {2}name: deathstar$/m);
   assert.match(
     (await node.ask('get', 'policies', '-o', 'wide')).out,
-    /rule1 +CiliumNetworkPolicy +Valid +1 +\/mesh\/rule1\.yaml:1 +ingress/,
+    /rule1 +CiliumNetworkPolicy +Valid +1 +7 +\/mesh\/rule1\.yaml:1 +ingress/,
   );
   assert.equal((await node.ask('get', 'pods', '-n', 'kube-system')).out.trim().split('\n').length, 1);
 });
