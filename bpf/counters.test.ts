@@ -100,3 +100,16 @@ describe('counters of policy entries', () => {
     }
   });
 });
+
+describe('a full map of counters', () => {
+  test('changes no verdict, and what is not counted is', () => {
+    const { policy_counters: map } = scene.topology.datapath.maps;
+    scene.allowAll();
+    const key = { subject: 1, peer: 0, direction: abi.POLICY_EGRESS, protocol: 0, port: 0, prefixlen: 72 };
+    for (let peer = 0; map.capacity > peer; peer++) map.set({ ...key, peer }, { hits: 0n, audited: 0n, lastUsed: 0 });
+    const lost = (): bigint => scene.topology.datapath.losses()[abi.LOSS_POLICY_COUNTER] ?? 0n;
+    const before = lost();
+    assert.equal(scene.fromPod(scene.client, syn(ends(4))).verdict, TC.redirect);
+    assert.equal(lost() - before, 2n);
+  });
+});

@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { MATCH_ALL, MATCH_L3_L4, MATCH_NONE } from '#bpf/abi.ts';
-import { cookie, endpointId, type Identity, identity, ifindex, RESERVED, type RulesetId } from '#common/ids.ts';
-import { type Address, address, formatCidr, parseCidr } from '#common/ip.ts';
-import { createTables, HOST_ENDPOINT, type PolicyEntryRow, type Tables } from '../tables.ts';
+import { type Identity, identity, RESERVED } from '#common/ids.ts';
+import { address, formatCidr, parseCidr } from '#common/ip.ts';
+import { createTables, HOST_ENDPOINT, type Tables } from '../tables.ts';
 import { createKernelVerdicts, type FlowEnd, type KernelVerdicts } from './kernel-verdicts.fixture.ts';
+import { endpointRow, policyRow } from './random-world.fixture.ts';
 
 let kernel: KernelVerdicts;
 before(async () => {
@@ -19,62 +20,40 @@ after(() => kernel?.[Symbol.dispose]());
 
 const [X, Y, PREFIX] = [300, 301, 16777217].map(identity) as [Identity, Identity, Identity];
 
-function endpoint(tables: Tables, name: string, at: { id: Identity; ip4: string; ip6?: string }): void {
-  const ips = [at.ip4, at.ip6].filter((ip) => ip !== undefined).map(address);
-  tables.desired.endpoints.set(`a/${name}`, {
-    identity: at.id,
-    endpoint: {
-      namespace: 'a',
-      pod: name,
-      id: endpointId(at.id),
-      ip4: ips[0],
-      ip6: ips[1],
-      labels: {},
-      workload: { kind: 'Pod', name },
-      serviceAccount: 'default',
-      device: {
-        ifindex: ifindex(7),
-        name: 'none',
-        podMac: '02:00:00:00:00:01',
-        hostMac: '02:00:00:00:00:02',
-        netns: '',
-        containerId: '',
-      },
-      ready: true,
-      namedPorts: [],
-    },
-  });
-  for (const ip of ips) row(tables, `${formatCidr({ address: ip as Address, bits: 128 })}`, at.id, 2);
+function pod(tables: Tables, name: string, at: { id: Identity; ip4: string; ip6?: string }): void {
+  const [ip4, ip6] = [address(at.ip4), at.ip6 === undefined ? undefined : address(at.ip6)];
+  const [key, row] = endpointRow(name, { id: at.id, identity: at.id, ip4, ...(ip6 ? { ip6 } : {}) });
+  tables.desired.endpoints.set(key, row);
+  for (const ip of [ip4, ip6]) if (ip) prefix(tables, formatCidr({ address: ip, bits: 128 }), at.id, 2);
 }
 
-function row(tables: Tables, text: string, id: Identity, flags = 0): void {
+function prefix(tables: Tables, text: string, id: Identity, flags = 0): void {
   const cidr = parseCidr(text);
   assert.ok(cidr.ok);
   tables.desired.addresses.set(text, { cidr: cidr.value, identity: id, flags });
 }
 
-function scene(entries: readonly Partial<PolicyEntryRow>[]): Tables {
+type Row = Parameters<typeof policyRow>[0];
+const ROW: Row = {
+  subject: X,
+  peer: RESERVED.any,
+  direction: 'ingress',
+  protocol: 0,
+  port: 0,
+  l4Bits: 0,
+  action: 'allow',
+  precedence: 1,
+  ruleset: 0,
+  cookie: 0,
+};
+
+function scene(entries: readonly Partial<Row>[]): Tables {
   const tables = createTables();
-  endpoint(tables, 'x', { id: X, ip4: '10.0.1.1', ip6: 'fd00::1:1' });
-  endpoint(tables, 'y', { id: Y, ip4: '10.0.1.2' });
-  row(tables, '192.0.2.0/24', PREFIX);
-  for (const [i, entry] of entries.entries()) {
-    const full: PolicyEntryRow = {
-      subject: X,
-      peer: RESERVED.any,
-      direction: 'ingress',
-      protocol: 0,
-      port: 0,
-      l4Bits: 0,
-      action: 'allow',
-      precedence: 1,
-      ruleset: undefined,
-      cookie: cookie(i + 1),
-      ...entry,
-    };
-    const { subject, direction, peer, protocol, port, l4Bits } = full;
-    tables.desired.policy.set([subject, direction, peer, protocol, port, l4Bits].join(' '), full);
-  }
+  pod(tables, 'x', { id: X, ip4: '10.0.1.1', ip6: 'fd00::1:1' });
+  pod(tables, 'y', { id: Y, ip4: '10.0.1.2' });
+  prefix(tables, '192.0.2.0/24', PREFIX);
+  for (const [i, entry] of entries.entries())
+    tables.desired.policy.set(...policyRow({ ...ROW, cookie: i + 1, ...entry }));
   return tables;
 }
 
@@ -82,7 +61,7 @@ const web = { protocol: 6, port: 80, l4Bits: 24 };
 const openY = { subject: Y, direction: 'egress' } as const;
 interface Case {
   readonly name: string;
-  readonly entries: readonly Partial<PolicyEntryRow>[];
+  readonly entries: readonly Partial<Row>[];
   readonly from: FlowEnd;
   readonly to: FlowEnd;
   readonly flow?: { readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6'; readonly port: number };
@@ -119,14 +98,14 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'a redirect that cannot be carried out is one all the same',
-    entries: [{ action: 'redirect', ruleset: 9 as RulesetId, ...web }],
+    entries: [{ action: 'redirect', ruleset: 9, ...web }],
     from: { address: '192.0.2.1' },
     to: x,
     ingress: ['redirect', 3, 1],
   },
   {
     name: 'a redirect of UDP',
-    entries: [openY, { action: 'redirect', ruleset: 9 as RulesetId, protocol: 17, port: 53, l4Bits: 24 }],
+    entries: [openY, { action: 'redirect', ruleset: 9, protocol: 17, port: 53, l4Bits: 24 }],
     from: y,
     to: x,
     flow: { protocol: 'UDP', port: 53 },

@@ -1,10 +1,10 @@
 // For tests: random desired rows of a node with two pods, itself under policy or not, and prefixes within each other.
 
-import { cookie, endpointId, type Identity, identity, ifindex, RESERVED, type RulesetId } from '#common/ids.ts';
+import { cookie, endpointId, type Identity, identity, ifindex, RESERVED, rulesetId } from '#common/ids.ts';
 import { type Address, address, formatCidr, parseCidr } from '#common/ip.ts';
 import { L4_ALL } from '../policy/l4.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
-import { createTables, type Desired, HOST_ENDPOINT, type PolicyEntryRow } from '../tables.ts';
+import { type AdmittedEndpointRow, createTables, type Desired, HOST_ENDPOINT, type PolicyEntryRow } from '../tables.ts';
 import { ANY_PEER, type Pick, randomStatements, type Table, tableOf } from './random-tables.fixture.ts';
 
 /** What one state is. Rows of parts that are the same objects in two states are the same. */
@@ -96,12 +96,19 @@ export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
   for (const ip of NODE) at(ip, 128, { identity: RESERVED.host, flags: 1 });
   for (const [i, { name, ip4, ip6 }] of PODS.entries()) {
     const id = pods[i] as Identity;
-    desired.endpoints.set(`a/${name}`, { identity: id, endpoint: endpointRow(name, { id: i + 1, ip4, ip6 }) });
+    desired.endpoints.set(...endpointRow(name, { id: i + 1, identity: id, ip4, ip6 }));
     for (const ip of [ip4, ip6]) at(ip, 128, { identity: id, flags: 2 });
   }
   for (const [key, table] of policy) {
     const [subject, direction] = key.split(' ') as [string, 'ingress' | 'egress'];
-    for (const row of policyRows(identity(Number(subject)), direction, table)) desired.policy.set(...row);
+    for (const [peer, entries] of table) {
+      for (const { l4, ...entry } of entries.values()) {
+        const row = { subject: identity(Number(subject)), direction, peer, protocol: l4.protocol, port: l4.port };
+        desired.policy.set(
+          ...policyRow({ ...row, ...entry, action: entry.action === 'audit' ? 'allow' : entry.action }),
+        );
+      }
+    }
   }
   if (host.ingress || host.egress) {
     desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ...host });
@@ -109,39 +116,34 @@ export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
   return desired;
 }
 
-function policyRows(subject: Identity, direction: 'ingress' | 'egress', table: Table): [string, PolicyEntryRow][] {
-  return [...table].flatMap(([peer, entries]) =>
-    [...entries.values()].map(({ l4: { protocol, port }, l4Bits, action, ...rest }): [string, PolicyEntryRow] => [
-      [subject, direction, peer, protocol, port, l4Bits].join(' '),
-      {
-        subject,
-        peer,
-        direction,
-        protocol,
-        port,
-        l4Bits,
-        action: action === 'audit' ? 'allow' : action,
-        precedence: rest.precedence,
-        ruleset: rest.ruleset === 0 ? undefined : (rest.ruleset as RulesetId),
-        cookie: cookie(rest.cookie),
-      },
-    ]),
-  );
+/** A row of the policy table and its key. A ruleset 0 is none. */
+export function policyRow(
+  row: Omit<PolicyEntryRow, 'ruleset' | 'cookie'> & { readonly ruleset: number; readonly cookie: number },
+): [string, PolicyEntryRow] {
+  const { subject, direction, peer, protocol, port, l4Bits, ruleset } = row;
+  const key = [subject, direction, peer, protocol, port, l4Bits].join(' ');
+  const id = ruleset === 0 ? undefined : rulesetId(ruleset);
+  return [key, { ...row, ruleset: id, cookie: cookie(row.cookie) }];
 }
 
-function endpointRow(pod: string, { id, ip4, ip6 }: { id: number; ip4: Address; ip6: Address }) {
-  const device = { name: '', podMac: '', hostMac: '', netns: '', containerId: '' };
-  return {
+/** The row of a pod "a/NAME" and its key. Its interface is the fixture's that loads it. */
+export function endpointRow(
+  pod: string,
+  at: { readonly id: number; readonly identity: Identity; readonly ip4?: Address; readonly ip6?: Address },
+): [string, AdmittedEndpointRow] {
+  const device = { name: '', podMac: '', hostMac: '', netns: '', containerId: '', ifindex: ifindex(at.id) };
+  const endpoint = {
     namespace: 'a',
     pod,
-    id: endpointId(id),
-    ip4,
-    ip6,
+    id: endpointId(at.id),
+    ip4: at.ip4,
+    ip6: at.ip6,
     labels: {},
     workload: { kind: 'Pod', name: pod },
     serviceAccount: 'default',
-    device: { ...device, ifindex: ifindex(id) },
+    device,
     ready: true,
     namedPorts: [],
   };
+  return [`a/${pod}`, { identity: at.identity, endpoint }];
 }

@@ -33,12 +33,27 @@ INLINE __u8 match_of(const struct policy_value *value, bool of_peer)
 	return of_peer ? MATCH_L3_L4 : MATCH_L4_ONLY;
 }
 
+INLINE bool add_use(const struct policy_key *key, const struct question *q, bool audited)
+{
+	struct policy_counter *counter = bpf_map_lookup_elem(&policy_counters, key);
+
+	if (!counter)
+		return false;
+	__sync_fetch_and_add(&counter->hits, 1);
+	if (audited)
+		__sync_fetch_and_add(&counter->audited, 1);
+	if (counter->last_used != q->now)
+		counter->last_used = q->now;
+	return true;
+}
+
 /* Counts the use of the entry that has the answer; no entry has a counter too, without peer, for each subject and direction. */
 OUTLINE void count_use(const struct question *q, const struct answer *a)
 {
 	__u32 bits = a->value.l4_bits <= POLICY_L4_BITS ? a->value.l4_bits : POLICY_L4_BITS;
-	struct policy_counter *counter, first = { .hits = 1, .last_used = q->now };
 	struct policy_key key = { .subject = q->subject, .direction = q->direction };
+	bool audited = a->action == ACTION_AUDIT;
+	struct policy_counter first = { .hits = 1, .audited = audited, .last_used = q->now };
 
 	if (a->match != MATCH_NONE)
 		key.prefixlen = POLICY_FIXED_BITS + bits;
@@ -48,17 +63,10 @@ OUTLINE void count_use(const struct question *q, const struct answer *a)
 		key.protocol = q->protocol;
 	if (bits > 8)
 		key.port = q->port & bpf_htons(0xffff << (POLICY_L4_BITS - bits));
-	counter = bpf_map_lookup_elem(&policy_counters, &key);
-	if (counter) {
-		__sync_fetch_and_add(&counter->hits, 1);
-		if (a->action == ACTION_AUDIT)
-			__sync_fetch_and_add(&counter->audited, 1);
-		if (counter->last_used != q->now)
-			counter->last_used = q->now;
+	if (add_use(&key, q, audited) || !bpf_map_update_elem(&policy_counters, &key, &first, BPF_NOEXIST))
 		return;
-	}
-	first.audited = a->action == ACTION_AUDIT;
-	if (bpf_map_update_elem(&policy_counters, &key, &first, BPF_ANY))
+	/* another CPU was first, or there is no room */
+	if (!add_use(&key, q, audited))
 		count_loss(LOSS_POLICY_COUNTER);
 }
 
