@@ -71,6 +71,12 @@ describe('what keeps the node on its link passes whatever its policy says', () =
   const own = (): packet.Ends => node.ends(HOST_A, NODE, 6);
   const v4 = (destination: string): packet.Ends => ({ ...node.ends(HOST_A, NODE, 4), destination });
   const mac = macBytes('02:00:00:00:0a:02');
+  const tagged = (vlan: number, ethertype: number): Uint8Array => {
+    const bytes = new DataView(new ArrayBuffer(60));
+    bytes.setUint16(0, 0xe000 | vlan); // and the highest priority
+    bytes.setUint16(2, ethertype);
+    return new Uint8Array(bytes.buffer);
+  };
   const FRAMES: readonly { readonly what: string; readonly frame: () => Uint8Array; readonly out?: boolean }[] = [
     {
       what: 'ARP',
@@ -93,7 +99,8 @@ describe('what keeps the node on its link passes whatever its policy says', () =
     },
     { what: 'DHCPv6', frame: () => packet.udp(own(), { sourcePort: 547, destinationPort: 546 }) },
     { what: 'what is not IP', frame: () => packet.ethernet(own(), 0x88cc, new Uint8Array(46)) },
-    { what: 'what is for a VLAN device', frame: () => packet.ethernet(own(), 0x8100, new Uint8Array(60)) },
+    { what: 'what is for a VLAN device', frame: () => packet.ethernet(own(), 0x8100, tagged(7, 0x0800)) },
+    { what: 'what is not IP, with a priority', frame: () => packet.ethernet(own(), 0x8100, tagged(0, 0x88cc)) },
   ];
   for (const { what, frame, out } of FRAMES) {
     test(what, () => {
@@ -111,5 +118,8 @@ describe('what keeps the node on its link passes whatever its policy says', () =
     const options = packet.ipFrame(v4(NODE.ip4), TCP, new Uint8Array(20), { options: new Uint8Array(4) });
     assert.equal(node.arrive(options).reason, abi.DROP_IPV4_OPTIONS);
     assert.equal(node.arrive(packet.ipFrame(v4(NODE.ip4), TCP, new Uint8Array(3))).reason, abi.DROP_TRUNCATED);
+    for (const inner of [0x0800, 0x86dd, 0x8100, 0x88a8]) {
+      assert.equal(node.arrive(packet.ethernet(own(), 0x8100, tagged(0, inner))).reason, abi.DROP_VLAN, 'no VLAN');
+    }
   });
 });

@@ -11,7 +11,39 @@
 #define DHCP_CLIENT 68
 #define DHCP6_CLIENT 546 /* RFC 8415 section 7.2 */
 #define DHCP6_SERVER 547
+#define VLAN_ID 0x0fff /* of a tag's first two bytes */
 #define IPPROTO_OF_IPV4 offsetof(struct iphdr, protocol)
+
+/* What follows the type of a tagged frame (IEEE 802.1Q). */
+struct vlan_tag {
+	__be16 control;
+	__be16 protocol;
+};
+
+/*
+ * The headers of a frame, the outermost tag of which stands beside it. VLAN 0 means none: the stack takes such tags off, and
+ * what is behind them is for the node. Returns 0, IS_ARP, IS_OF_VLAN (a device of its own sees it again) or a drop reason.
+ */
+INLINE int parse_host_link(struct hook *h)
+{
+	const struct ethhdr *eth = header(h->skb, 0, sizeof(*eth));
+	const struct vlan_tag *tag;
+
+	if (!eth)
+		return DROP_TRUNCATED;
+	if (h->skb->vlan_present && (h->skb->vlan_tci & VLAN_ID))
+		return IS_OF_VLAN;
+	if (!is_vlan_tag(eth->h_proto))
+		return parse_network(h, eth);
+	tag = header(h->skb, ETH_HLEN, sizeof(*tag));
+	if (!tag)
+		return DROP_TRUNCATED;
+	if (tag->control & bpf_htons(VLAN_ID))
+		return IS_OF_VLAN;
+	if (tag->protocol == bpf_htons(ETH_P_IP) || tag->protocol == bpf_htons(ETH_P_IPV6) || is_vlan_tag(tag->protocol))
+		return DROP_VLAN;
+	return DROP_UNKNOWN_L3;
+}
 
 /* Group membership (RFC 3376), whose packets have IPv4 options: it never leaves the link. */
 INLINE bool is_igmp(const struct hook *h)
@@ -96,10 +128,9 @@ OUTLINE int judge_at_host(struct hook *h)
 
 INLINE int host_packet(struct hook *h)
 {
-	int reason = parse_link(h);
+	int reason = parse_host_link(h);
 
-	/* not IP, or for a VLAN device, where it is seen again */
-	if (reason == IS_ARP || reason == DROP_UNKNOWN_L3 || reason == DROP_VLAN)
+	if (reason == IS_ARP || reason == DROP_UNKNOWN_L3 || reason == IS_OF_VLAN)
 		return PASS;
 	if (reason == DROP_IPV4_OPTIONS && is_igmp(h))
 		return PASS;

@@ -13,7 +13,7 @@ enum origin {
 };
 
 /* What a step returns besides 0 and drop reasons. */
-enum step { IS_ARP = -1, IS_STATELESS = -2, NOT_RELATED = -3 };
+enum step { IS_ARP = -1, IS_STATELESS = -2, NOT_RELATED = -3, IS_OF_VLAN = -4 };
 
 /* What policy is asked with; decide() fills in all but the key. */
 struct asked {

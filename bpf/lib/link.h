@@ -52,16 +52,11 @@ INLINE int check_macs(struct hook *h)
 }
 
 /* The network header. Returns 0, IS_ARP or a drop reason. */
-INLINE int parse_link(struct hook *h)
+INLINE int parse_network(struct hook *h, const struct ethhdr *eth)
 {
-	const struct ethhdr *eth = header(h->skb, 0, sizeof(*eth));
 	struct packet *p = &h->packet;
 	int reason;
 
-	if (!eth)
-		return DROP_TRUNCATED;
-	if (h->skb->vlan_present || eth->h_proto == bpf_htons(ETH_P_8021Q) || eth->h_proto == bpf_htons(ETHERTYPE_QINQ))
-		return DROP_VLAN;
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		return parse_ipv4(h->skb, p);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
@@ -71,6 +66,23 @@ INLINE int parse_link(struct hook *h)
 		return parse_extensions(h->skb, p);
 	}
 	return eth->h_proto == bpf_htons(ETH_P_ARP) ? IS_ARP : DROP_UNKNOWN_L3;
+}
+
+INLINE bool is_vlan_tag(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETHERTYPE_QINQ);
+}
+
+/* A packet without tags. Returns 0, IS_ARP or a drop reason. */
+INLINE int parse_link(struct hook *h)
+{
+	const struct ethhdr *eth = header(h->skb, 0, sizeof(*eth));
+
+	if (!eth)
+		return DROP_TRUNCATED;
+	if (h->skb->vlan_present || is_vlan_tag(eth->h_proto))
+		return DROP_VLAN;
+	return parse_network(h, eth);
 }
 
 INLINE bool is_link_local(const struct addr *a)
