@@ -19,12 +19,12 @@ const { syn: SYN, ack: ACK } = packet.TCP_FLAGS;
 
 for (const family of FAMILIES) {
   describe(`IPv${family}: between the node and its pods`, () => {
-    const fromClient = (to: Place): Outcome =>
+    const fromClient = (to: Place, destinationPort = 22): Outcome =>
       node.scene.fromPod(
         node.scene.client,
         packet.tcp(node.scene.ends(node.scene.client, to, family), {
           sourcePort: 40000,
-          destinationPort: 22,
+          destinationPort,
           flags: SYN,
         }),
       );
@@ -44,6 +44,16 @@ for (const family of FAMILIES) {
     test('the resolver is a workload, not the node', () => {
       node.scene.rule(CLIENT.identity, 'egress', 'allow');
       node.enforce(INGRESS | EGRESS);
+      assert.equal(fromClient(RESOLVER, 53).verdict, TC.ok);
+    });
+
+    test("every other port of the resolver's address is the node's", () => {
+      node.scene.rule(CLIENT.identity, 'egress', 'allow');
+      assert.equal(fromClient(RESOLVER).verdict, TC.ok, 'the node is under no policy');
+      node.enforce(INGRESS);
+      const outcome = fromClient(RESOLVER);
+      assert.deepEqual([outcome.reason, outcome.direction], [abi.DROP_POLICY_DENIED, abi.POLICY_INGRESS]);
+      node.rule('ingress', 'allow', { peer: CLIENT.identity, protocol: TCP, port: 22 });
       assert.equal(fromClient(RESOLVER).verdict, TC.ok);
     });
 

@@ -3,6 +3,8 @@
 #pragma once
 #include "policy.h"
 
+#define RESOLVER_PORT 53
+
 /* The two ends of a connection. */
 struct parties {
 	struct party initiator;
@@ -26,6 +28,12 @@ INLINE void be_host(struct party *party)
 {
 	party->identity = IDENTITY_HOST;
 	party->node = 1;
+}
+
+/* The resolver has an address of the node: its port is the resolver's, every other port of that address is the node's. */
+INLINE bool is_not_resolver(const struct asked *d, const struct party *party)
+{
+	return party->node && d->port != bpf_htons(RESOLVER_PORT);
 }
 
 /*
@@ -55,6 +63,8 @@ OUTLINE int find_parties(const struct asked *d, struct ct_entry *e, struct parti
 	if (d->at_host && !host_began) {
 		be_host(responder);
 		reason = 0;
+	} else if (is_not_resolver(d, responder)) {
+		be_host(responder);
 	}
 	e->destination_identity = responder->identity;
 	if (reason)
