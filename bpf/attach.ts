@@ -3,7 +3,7 @@
 // tcx where the kernel has it (6.6 and later): one pinned link for each hook. Else clsact: a tc filter, replaced in place.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Ifindex } from '#common/ids.ts';
 import { type BpfError, linkCreate, linkInfo, linkUpdate, openPinned, pin } from '#common/native/libbpf.ts';
@@ -132,6 +132,7 @@ export function attachedInterfaces(pins: Pins): string[] {
 function attachTcx(pins: Pins, device: Device): void {
   const directory = join(pins.interfaces, device.name);
   mkdirSync(directory, { recursive: true });
+  const before = list(directory);
   try {
     for (const { name, attachType } of INTERFACE_PROGRAMS[device.kind]) {
       ensureLink({
@@ -143,7 +144,9 @@ function attachTcx(pins: Pins, device: Device): void {
       });
     }
   } catch (error) {
-    removeLinks(directory); // half attached would be half policed
+    // Half attached would be half policed; but what polices already goes on.
+    for (const name of list(directory)) if (!before.includes(name)) unlinkSync(join(directory, name));
+    if (before.length === 0) rmdirSync(directory);
     throw error;
   }
 }
@@ -206,8 +209,14 @@ function removeClsact({ name, kind }: Pick<Device, 'name' | 'kind'>): void {
       tc(['qdisc', 'del', 'dev', name, 'clsact']);
     }
   } catch (error) {
-    if (existsSync(`/sys/class/net/${name}`)) throw error; // else it went with its interface
+    if (hasInterface(name)) throw error; // else it went with its interface
   }
+}
+
+/** In the current network namespace: what /sys shows is that of whoever mounted it. */
+function hasInterface(name: string): boolean {
+  const lines = readFileSync('/proc/thread-self/net/dev', 'utf8').split('\n');
+  return lines.some((line) => line.trimStart().startsWith(`${name}:`));
 }
 
 function tc(args: readonly string[]): string {

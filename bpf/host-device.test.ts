@@ -3,6 +3,7 @@
 //   server 10.244.0.11 <--lxcb-- node 192.0.2.1 --up0-- outside: A 192.0.2.7, B 192.0.2.8
 
 import assert from 'node:assert/strict';
+import { readdirSync, renameSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { address } from '#common/ip.ts';
 import * as abi from './abi.ts';
@@ -109,6 +110,29 @@ describe('attachDevice', () => {
     const reached = connect(NODE.ip4, 8025, outside());
     assert.ok(typeof reached !== 'string', String(reached));
     reached[Symbol.dispose]();
+  });
+
+  // What /sys shows belongs to the namespace in which it was mounted.
+  const elsewhere = readdirSync('/sys/class/net').find((name) => !['lo', 'up0'].includes(name));
+  test('is undone for a device that is gone, also if the machine has one of that name', {
+    skip: elsewhere === undefined && 'the machine has no device',
+  }, () => {
+    assert.throws(() => sh(`ip link show ${elsewhere}`), 'the node has none');
+    scene.topology.datapath.detachDevice(elsewhere ?? '');
+  });
+
+  test('again that fails leaves the device policed', () => {
+    const program = `${scene.topology.bpffs}/programs/to_network`;
+    renameSync(program, `${program}_away`);
+    try {
+      assert.throws(() => scene.topology.datapath.attachDevice(uplink.device, uplink.ifindex), /nothing is pinned/);
+    } finally {
+      renameSync(`${program}_away`, program);
+    }
+    enforce(INGRESS | EGRESS);
+    using _listener = serve(NODE.ip4, 8027);
+    assert.equal(connect(NODE.ip4, 8027, { ...outside(), timeoutMs: 300 }), 'EINPROGRESS');
+    assert.equal(connect(HOST_A.ip4, 8027, { timeoutMs: 300 }), 'EINPROGRESS');
   });
 
   test('with clsact leaves what others have put there', () => {
