@@ -20,8 +20,10 @@ import { startResolver } from './dns/server.ts';
 import { createFlowPipeline, type FlowPipeline } from './flows/pipeline.ts';
 import { METRICS_PORT, type NodeLayout, nodeLayout } from './layout.ts';
 import { type AgentMetrics, createAgentMetrics } from './metrics/metrics.ts';
+import { followPolicies } from './metrics/policies.ts';
 import { serveMetrics } from './metrics/server.ts';
 import { findCgroupRoot } from './node/cgroup.ts';
+import { type NodeWatch, watchNode } from './node/watch-node.ts';
 import { AGENT_OPTIONS, type AgentOptions } from './options.ts';
 import { components, metricsProviders, type Parts, workerStatuses } from './providers.ts';
 import { createReconciler, type Reconciler } from './reconcile.ts';
@@ -32,7 +34,7 @@ import { watchNames } from './sources/names.ts';
 import { nodeConfig, startWorkers } from './steering.ts';
 import { type Conntrack, conntrackTable, createConntrack } from './sync/conntrack.ts';
 import { createSync, type Sync } from './sync/sync.ts';
-import { createTables, type Tables } from './tables.ts';
+import { createTables, HOST_ENDPOINT, type Tables } from './tables.ts';
 import { watchConntrack, watchLateWorkers, watchLosses } from './watch.ts';
 
 async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): Promise<void> {
@@ -76,6 +78,7 @@ interface Core {
   readonly compute: Compute;
   readonly sync: Sync;
   readonly conntrack: Conntrack;
+  readonly node: Pick<NodeWatch, 'nameServers'>;
   readonly parts: Parts;
   /** Takes the workers' records once somebody wants them. */
   readonly records: { take: ProxyControlOptions['onRecords'] };
@@ -86,6 +89,9 @@ async function startCore({ options, log, lifecycle, layout, tables, settings, wo
   const datapath = openDatapath({ bpffs: layout.bpffs, attachMode: options.attachMode as AttachMode | 'auto' });
   lifecycle.add('datapath', () => datapath.close());
   datapath.attachCgroup(layout.cgroup);
+  const isPoliced = (): boolean => tables.desired.enforcement.get(HOST_ENDPOINT) !== undefined;
+  const node = await watchNode(layout, { datapath, log, isPoliced });
+  lifecycle.add('node', () => node.close());
   const records: Core['records'] = { take: () => {} };
   const control = await createProxyControl({
     path: layout.proxySocket,
@@ -98,9 +104,24 @@ async function startCore({ options, log, lifecycle, layout, tables, settings, wo
   lifecycle.add('compute', () => compute.close());
   const conntrack = createConntrack(conntrackTable(datapath.maps.conntrack), bootSeconds);
   const config = nodeConfig(workerCount, { audit: options.policyAudit });
-  const sync = createSync({ tables, maps: datapath.maps, proxies: control, conntrack, config });
+  const sync = createSync({
+    tables,
+    maps: datapath.maps,
+    proxies: control,
+    conntrack,
+    config,
+    nameServers: node.nameServers,
+  });
   lifecycle.add('sync', () => sync.close());
-  return { datapath, compute, sync, conntrack, records, parts: { datapath, sync, control, compute, late: {} } };
+  return {
+    datapath,
+    compute,
+    sync,
+    conntrack,
+    node,
+    records,
+    parts: { datapath, sync, control, compute, node, late: {} },
+  };
 }
 
 interface Flows {
@@ -134,7 +155,7 @@ async function startPolicy(
   core: Core,
   { metrics }: Flows,
 ): Promise<{ readonly cni: CniPlugin; readonly reconciler: Reconciler }> {
-  const { compute, sync, datapath, parts } = core;
+  const { compute, sync, datapath, node, parts } = core;
   const realised = createRealised(tables.inputs.policies);
   lifecycle.add('realised', () => realised.close());
   parts.late.realised = realised;
@@ -169,7 +190,7 @@ async function startPolicy(
     parts.late.names = names;
   }
   parts.late.source = source;
-  for (const table of Object.values(tables.inputs)) table.subscribe(() => reconciler.poke());
+  for (const table of [...Object.values(tables.inputs), node.nameServers]) table.subscribe(() => reconciler.poke());
   followPolicies(tables, metrics);
   await reconciler.settled();
   return { cni, reconciler };
@@ -240,15 +261,6 @@ function cniHooks(parts: {
     },
     unavailable: () => reconciler.problem(),
   };
-}
-
-/** Counts what becomes of policy objects. */
-function followPolicies(tables: Tables, metrics: AgentMetrics): void {
-  for (const _ of tables.inputs.policies.values()) metrics.policyChanged('success');
-  tables.inputs.policies.subscribe(() => metrics.policyChanged('success'));
-  tables.objects.subscribe(({ after }) => {
-    if (after && !after.accepted) metrics.policyChanged('fail');
-  });
 }
 
 function bootSeconds(): number {

@@ -7,6 +7,7 @@ import type { Realised } from './api/realised.ts';
 import type { Compute } from './compute/compute.ts';
 import type { ProxyControl } from './control/control.ts';
 import type { KernelLoss, MetricsProviders } from './metrics/providers.ts';
+import type { NodeWatch } from './node/watch-node.ts';
 import type { Reconciler } from './reconcile.ts';
 import type { DirectorySource } from './sources/directory.ts';
 import type { NamesSource } from './sources/names.ts';
@@ -18,6 +19,7 @@ export interface Parts {
   readonly sync: Pick<Sync, 'maps' | 'revision' | 'pending'>;
   readonly control: Pick<ProxyControl, 'workers'>;
   readonly compute: Pick<Compute, 'problems'>;
+  readonly node: Pick<NodeWatch, 'problem'>;
   /** Parts that start later than the API and the metrics. */
   readonly late: {
     source?: Pick<DirectorySource, 'problem'>;
@@ -45,6 +47,7 @@ export function components(parts: Parts): readonly Component[] {
     component('source', source?.problem() ?? names?.problem(), source === undefined),
     component('compute', reconciler?.problem() ?? unmet.map((p) => `${p.object}: ${p.reason}`).join('; ')),
     component('sync', pending.map(([table, rows]) => `${rows.length} rows of ${table} are not in force`).join('; ')),
+    component('node', parts.node.problem()),
   ];
 }
 

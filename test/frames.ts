@@ -9,6 +9,8 @@ const ICMPV6 = 58;
 export interface FrameEnds {
   readonly sourceMac: string;
   readonly destinationMac: string;
+  /** Identifier of the VLAN whose tag the frame has. */
+  readonly vlan?: number;
   /** Of one family. */
   readonly source: string;
   readonly destination: string;
@@ -69,7 +71,9 @@ function ipFrame(ends: FrameEnds, protocol: number, payload: Buffer, hops = 64):
 function frame(ends: FrameEnds, ethertype: number, payload: Buffer): string {
   const type = Buffer.alloc(2);
   type.writeUInt16BE(ethertype);
-  return Buffer.concat([mac(ends.destinationMac), mac(ends.sourceMac), type, payload]).toString('hex');
+  const tag = ends.vlan === undefined ? [] : [0x81, 0, ends.vlan >> 8, ends.vlan & 0xff];
+  const head = [mac(ends.destinationMac), mac(ends.sourceMac), Buffer.from(tag), type];
+  return Buffer.concat([...head, payload]).toString('hex');
 }
 
 function withChecksum(message: Buffer, offset: number, ends: FrameEnds, protocol: number): Buffer {

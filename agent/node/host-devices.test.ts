@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { formatAddress } from '#common/ip.ts';
-import { createHostDevices, type Link, outsideDevices } from './host-devices.ts';
+import { createHostDevices, type Link, outsideDevices, unjudgedDevices } from './host-devices.ts';
 import { ip } from './ip.ts';
 import { parseNameServers } from './name-servers.ts';
 import { removeNetns } from './teardown.ts';
@@ -14,6 +14,7 @@ const link = (ifname: string, change: Partial<Link> = {}): Link => ({
   ifindex: 2,
   ifname,
   link_type: 'ether',
+  flags: ['UP'],
   ...change,
 });
 const DEVICES: readonly { readonly what: string; readonly link: Link; readonly outside: boolean }[] = [
@@ -21,6 +22,11 @@ const DEVICES: readonly { readonly what: string; readonly link: Link; readonly o
   { what: 'loopback', link: link('lo', { link_type: 'loopback' }), outside: false },
   { what: "a pod's interface", link: link('lxc0123456789ab'), outside: false },
   { what: 'a port of a bridge', link: link('eth1', { master: 'br0' }), outside: false },
+  {
+    what: 'a port of a VRF',
+    link: link('eth1', { master: 'vrf0', linkinfo: { info_slave_kind: 'vrf' } }),
+    outside: true,
+  },
   { what: 'a tunnel without Ethernet headers', link: link('wg0', { link_type: 'none' }), outside: false },
 ];
 for (const { what, link: one, outside } of DEVICES) {
@@ -28,6 +34,19 @@ for (const { what, link: one, outside } of DEVICES) {
     assert.equal(outsideDevices([one]).length, outside ? 1 : 0);
   });
 }
+
+test('unjudgedDevices names what is up and has no Ethernet headers', () => {
+  const links = [
+    link('eth0'),
+    link('lo', { link_type: 'loopback', flags: ['LOOPBACK', 'UP'] }),
+    link('wg0', { link_type: 'none' }),
+    link('tunl0', { link_type: 'ipip', flags: [] }),
+  ];
+  assert.deepEqual(
+    unjudgedDevices(links).map(({ ifname }) => ifname),
+    ['wg0'],
+  );
+});
 
 const FILES = [
   { text: 'nameserver 192.0.2.53\nnameserver 2001:db8::53\n', servers: ['192.0.2.53', '2001:db8::53'] },
@@ -45,12 +64,18 @@ describe('createHostDevices', { skip: process.getuid?.() !== 0 && 'needs root' }
   const name = `weir-hd${process.pid}`;
   const netns = `/run/netns/${name}`;
   const calls: string[] = [];
+  const refused = new Set<string>();
+  const call = (what: string): void => {
+    calls.push(what);
+    if (refused.has(what)) throw new Error('refused');
+  };
   const datapath = {
-    attachDevice: (device: string) => {
-      calls.push(`+${device}`);
+    attachDevice(device: string) {
+      call(`+${device}`);
       return 'tcx' as const;
     },
-    detachDevice: (device: string) => void calls.push(`-${device}`),
+    detachDevice: (device: string) => call(`-${device}`),
+    pinned: () => ({ maps: [], programs: [], interfaces: ['lxc9', 'gone0'], cgroup: true }),
   };
   before(async () => {
     await ip([`netns add ${name}`]);
@@ -58,18 +83,33 @@ describe('createHostDevices', { skip: process.getuid?.() !== 0 && 'needs root' }
   });
   after(() => removeNetns([name]));
 
-  test('attaches once to what leads outside, and again to a device of the same name that is another', async () => {
+  test('attaches to what leads outside, also again, and detaches from what is gone, of an earlier agent too', async () => {
     const devices = createHostDevices(netns, datapath);
-    assert.deepEqual((await devices.refresh()).toSorted(), ['up0', 'up1']);
-    assert.deepEqual(calls.splice(0).sort(), ['+up0', '+up1']);
+    assert.deepEqual((await devices.refresh()).attached.toSorted(), ['up0', 'up1']);
+    assert.deepEqual(calls.splice(0).toSorted(), ['+up0', '+up1', '-gone0']);
     await devices.refresh();
-    assert.deepEqual(calls, []);
+    assert.deepEqual(calls.splice(0).toSorted(), ['+up0', '+up1']);
+    await ip(['link set up1 name up3'], { netns });
+    await devices.refresh();
+    assert.equal(calls[0], '-up1', 'before its new name is attached');
+    assert.deepEqual(calls.splice(0).toSorted(), ['+up0', '+up3', '-up1']);
     await ip(['link del up0'], { netns });
-    assert.deepEqual(await devices.refresh(), []);
-    assert.deepEqual(calls.splice(0).sort(), ['-up0', '-up1']);
-    await ip(['link add up0 type veth peer name up2'], { netns });
-    await devices.refresh();
-    assert.deepEqual(calls.splice(0).sort(), ['+up0', '+up2']);
+    assert.deepEqual(await devices.refresh(), { attached: [], problems: [], unjudged: [] });
+    assert.deepEqual(calls.splice(0).toSorted(), ['-up0', '-up3']);
+  });
+
+  test('says which device refuses, and does the others', async () => {
+    const devices = createHostDevices(netns, datapath);
+    await ip(['link add up0 type veth peer name up1'], { netns });
+    for (const what of ['+up0', '-gone0']) refused.add(what);
+    const problems = ['Cannot stop policing device "gone0": refused', 'Cannot police device "up0": refused'];
+    assert.deepEqual(await devices.refresh(), { attached: ['up1'], problems, unjudged: [] });
+    refused.clear();
+    calls.splice(0);
+    const { attached, problems: left } = await devices.refresh();
+    assert.deepEqual([attached.toSorted(), left], [['up0', 'up1'], []]);
+    assert.deepEqual(calls.splice(0).toSorted(), ['+up0', '+up1', '-gone0'], 'what failed is tried again');
+    await ip(['link del up0'], { netns });
   });
 
   for (const path of ['/proc/self/ns/net', '/run/netns/other', '/run/netns']) {

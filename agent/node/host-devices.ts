@@ -11,13 +11,28 @@ export interface Link {
   readonly ifindex: number;
   readonly ifname: string;
   readonly link_type: string;
-  /** Bridge or bond that it belongs to, which sees its packets again. */
+  readonly flags: readonly string[];
+  /** Device that it belongs to. */
   readonly master?: string;
+  readonly linkinfo?: { readonly info_slave_kind?: string };
+}
+
+/** What became of the devices at one look. */
+export interface HostDeviceReport {
+  /** Names of those at which the node's policy is asked. */
+  readonly attached: readonly string[];
+  /** Why it is not asked, or still is, where it should be otherwise. */
+  readonly problems: readonly string[];
+  /** Names of those at which it cannot be asked: up, and without Ethernet headers. */
+  readonly unjudged: readonly string[];
 }
 
 export interface HostDevices {
-  /** Attaches to devices that have come, forgets those that have gone. Returns the names of all that are attached now. */
-  refresh(): Promise<readonly string[]>;
+  /**
+   * Attaches to the devices that there are, detaches from those that are gone or lead outside no longer. What is attached
+   * is attached again, in place: somebody may have taken it away. Throws if the devices cannot be listed.
+   */
+  refresh(): Promise<HostDeviceReport>;
 }
 
 /** Of the namespaces that Weir makes (agent/layout.ts). */
@@ -25,13 +40,26 @@ const OWN_PREFIX = `${NETNS_DIR}/weir-`;
 /** What Weir names the node's ends of pods' interfaces (agent/cni). */
 const POD_PREFIX = 'lxc';
 
+/** Whether a link of this name is the node's end of a pod's interface. */
+export function isPodLink(name: string): boolean {
+  return name.startsWith(POD_PREFIX);
+}
+
 /**
- * The links that lead outside: Ethernet, no pod's, and no part of another device. Links without Ethernet headers (tunnels)
- * are not judged.
+ * The links that lead outside: Ethernet, no pod's, and no port of a bridge or bond, which sees their packets again (a VRF
+ * does not).
  */
 export function outsideDevices(links: readonly Link[]): Link[] {
   return links.filter(
-    ({ link_type: type, ifname, master }) => type === 'ether' && master === undefined && !ifname.startsWith(POD_PREFIX),
+    ({ link_type: type, ifname, master, linkinfo }) =>
+      type === 'ether' && (master === undefined || linkinfo?.info_slave_kind === 'vrf') && !isPodLink(ifname),
+  );
+}
+
+/** The links that may lead outside and whose packets the programs cannot read. */
+export function unjudgedDevices(links: readonly Link[]): Link[] {
+  return links.filter(
+    ({ link_type: type, flags }) => type !== 'ether' && !flags.includes('LOOPBACK') && flags.includes('UP'),
   );
 }
 
@@ -41,21 +69,37 @@ export function outsideDevices(links: readonly Link[]): Link[] {
  */
 export function createHostDevices(
   netns: string,
-  datapath: Pick<Datapath, 'attachDevice' | 'detachDevice'>,
+  datapath: Pick<Datapath, 'attachDevice' | 'detachDevice' | 'pinned'>,
 ): HostDevices {
-  let attached = new Map<string, number>();
+  let known: ReadonlySet<string> | undefined; // attached, or not known to be detached
   return {
     async refresh() {
       if (!netns.startsWith(OWN_PREFIX)) throw new Error(`Cannot attach to devices in ${netns}: it is not Weir's`);
-      const links = outsideDevices(await ipShow<Link>('link show', { netns }));
-      const now = new Map<string, number>();
-      for (const { ifname, ifindex: index } of links) {
-        if (attached.get(ifname) !== index) inNetns(netns, () => void datapath.attachDevice(ifname, ifindex(index)));
-        now.set(ifname, index);
-      }
-      for (const name of attached.keys()) if (!now.has(name)) inNetns(netns, () => datapath.detachDevice(name));
-      attached = now;
-      return [...now.keys()];
+      const links = await ipShow<Link>('link show', { netns });
+      known ??= new Set(datapath.pinned().interfaces.filter((name) => !isPodLink(name))); // of an earlier agent
+      const problems: string[] = [];
+      const attempt = (name: string, verb: string, run: () => unknown): boolean => {
+        try {
+          inNetns(netns, () => void run());
+          return true;
+        } catch (error) {
+          problems.push(`Cannot ${verb} device "${name}": ${(error as Error).message}`);
+          return false;
+        }
+      };
+      const wanted = new Map(outsideDevices(links).map((link) => [link.ifname, link.ifindex]));
+      // First those that go: a device under a new name takes no second program while the old name's is there.
+      const gone = [...known].filter((name) => !wanted.has(name));
+      const stuck = gone.filter((name) => !attempt(name, 'stop policing', () => datapath.detachDevice(name)));
+      const attached = [...wanted].filter(([name, index]) =>
+        attempt(name, 'police', () => datapath.attachDevice(name, ifindex(index))),
+      );
+      known = new Set([...wanted.keys(), ...stuck]);
+      return {
+        attached: attached.map(([name]) => name),
+        problems,
+        unjudged: unjudgedDevices(links).map(({ ifname }) => ifname),
+      };
     },
   };
 }

@@ -1,7 +1,17 @@
 // The servers that the node itself asks for names: its own policy never keeps it from them.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { type Address, parseAddress } from '#common/ip.ts';
+import { type Address, formatAddress, parseAddress } from '#common/ip.ts';
+import type { Table } from '#common/table.ts';
+
+export interface NameServerWatch {
+  /** undefined, or why the file cannot be read; what was known stays. */
+  problem(): string | undefined;
+  close(): void;
+}
+
+/** Reading a few lines costs less than hearing of a file that others replace, or link to, as they like. */
+const POLL_MS = 2_000;
 
 /** The name servers of a resolv.conf(5); what is none is left out, as the resolver does. */
 export function parseNameServers(text: string): Address[] {
@@ -16,4 +26,22 @@ export function parseNameServers(text: string): Address[] {
 export function readNameServers(netns: string): Address[] {
   const path = [`/etc/netns/${netns}/resolv.conf`, '/etc/resolv.conf'].find((file) => existsSync(file));
   return path === undefined ? [] : parseNameServers(readFileSync(path, 'utf8'));
+}
+
+/** Keeps `table` (key: the address as text) as the file says, from now on. */
+export function watchNameServers(netns: string, table: Table<Address>): NameServerWatch {
+  let problem: string | undefined;
+  const look = (): void => {
+    try {
+      const servers = new Map(readNameServers(netns).map((ip) => [formatAddress(ip), ip]));
+      for (const key of [...table.entries()].map(([key]) => key)) if (!servers.has(key)) table.delete(key);
+      for (const [key, ip] of servers) if (table.get(key) === undefined) table.set(key, ip);
+      problem = undefined;
+    } catch (error) {
+      problem = `Cannot read name servers: ${(error as Error).message}`;
+    }
+  };
+  look();
+  const timer = setInterval(look, POLL_MS);
+  return { problem: () => problem, close: () => clearInterval(timer) };
 }

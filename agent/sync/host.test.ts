@@ -13,7 +13,8 @@ import {
   type PolicyKey,
 } from '#bpf/abi.ts';
 import { identity, RESERVED } from '#common/ids.ts';
-import { address, formatAddress } from '#common/ip.ts';
+import { type Address, address, formatAddress } from '#common/ip.ts';
+import { createTable, type Table } from '#common/table.ts';
 import { createTables, HOST_ENDPOINT, type Tables } from '../tables.ts';
 import { type FakeKernel, fakeKernel } from './kernel.fixture.ts';
 import { endpointRow, policyRow } from './random-world.fixture.ts';
@@ -28,23 +29,27 @@ interface Rig {
   readonly tables: Tables;
   readonly kernel: FakeKernel;
   readonly sync: Sync;
+  readonly nameServers: Table<Address>;
   enforce(ingress: boolean, egress: boolean): void;
   config(): NodeConfig | undefined;
 }
 
 function rig(tables = createTables(), kernel = fakeKernel()): Rig {
+  const nameServers = createTable<Address>('name servers');
+  nameServers.set('192.0.2.53', address('192.0.2.53'));
   const sync = createSync({
     tables,
     maps: kernel.maps,
     proxies: kernel.proxiesFor(tables),
     conntrack: { purge: async () => 0 },
     config: CONFIG,
-    nameServers: [address('192.0.2.53')],
+    nameServers,
   });
   return {
     tables,
     kernel,
     sync,
+    nameServers,
     enforce(ingress, egress) {
       const { enforcement } = tables.desired;
       if (!ingress && !egress) enforcement.delete(HOST_ENDPOINT);
@@ -184,6 +189,19 @@ describe('lifelines', () => {
     const next = rig(r.tables, r.kernel);
     await next.sync.apply();
     assert.deepEqual(keys(next), DNS);
+  });
+
+  it('follow the name servers: the new ones first, and the revision is raised', async () => {
+    const r = rig();
+    const { revision } = await r.sync.apply();
+    r.nameServers.delete('192.0.2.53');
+    r.nameServers.set('2001:db8::53', address('2001:db8::53'));
+    const sizes: number[] = [];
+    r.kernel.onStep = () => void sizes.push(keys(r).length);
+    assert.equal((await r.sync.apply()).revision, revision + 1);
+    assert.deepEqual(keys(r), ['2001:db8::53 53 17', '2001:db8::53 53 6']);
+    assert.equal(Math.max(...sizes), 4, 'both at once for a moment');
+    assert.ok(Math.min(...sizes) >= 2, 'never none');
   });
 
   it('that find no room are said', async () => {

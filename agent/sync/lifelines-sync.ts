@@ -28,7 +28,7 @@ const DNS_PORT = 53;
 export function createLifelineSync(
   tables: { readonly identities: ReadonlyTable<IdentityRow>; readonly addresses: ReadonlyTable<AddressRow> },
   map: MirroredMap<LifelineKey, number>,
-  nameServers: readonly Address[],
+  nameServers: ReadonlyTable<Address>,
 ): LifelineSync {
   let isDirty = true;
   const servers = new Set<number>(); // identities
@@ -46,10 +46,13 @@ export function createLifelineSync(
     tables.addresses.subscribe(({ before, after }) => {
       if ((before && servers.has(before.identity)) || (after && servers.has(after.identity))) isDirty = true;
     }),
+    nameServers.subscribe(() => {
+      isDirty = true;
+    }),
   ];
   let left = new Map<string, LifelineKey>(); // wanted, and not in the map
   const wanted = (): Map<string, LifelineKey> => {
-    const keys = nameServers.flatMap((ip): LifelineKey[] => [
+    const keys = [...nameServers.values()].flatMap((ip): LifelineKey[] => [
       { ip, port: DNS_PORT, protocol: IP_PROTOCOL.UDP },
       { ip, port: DNS_PORT, protocol: IP_PROTOCOL.TCP },
     ]);

@@ -24,6 +24,7 @@
 import { MAPS, type NodeConfig } from '#bpf/abi.ts';
 import type { DatapathMaps } from '#bpf/maps.ts';
 import type { Address } from '#common/ip.ts';
+import { createTable, type ReadonlyTable } from '#common/table.ts';
 import { HOST_ENDPOINT, type Tables } from '../tables.ts';
 import type { Conntrack } from './conntrack.ts';
 import { createEndpointSync } from './endpoints-sync.ts';
@@ -89,7 +90,7 @@ export function createSync(options: {
   readonly conntrack: Pick<Conntrack, 'purge'>;
   readonly config: Omit<NodeConfig, 'revision'>;
   /** Servers that the node asks for names: it may do so whatever its own policy says. */
-  readonly nameServers?: readonly Address[];
+  readonly nameServers?: ReadonlyTable<Address>;
   /** Hears of retries that sync makes by itself. */
   readonly onRetry?: (result: ApplyResult) => void;
 }): Sync {
@@ -99,7 +100,7 @@ export function createSync(options: {
   const policy = createPolicySync(desired.policy, maps.policy, options.maps.policy_counters);
   const endpoints = createEndpointSync(desired, maps);
   const services = createServiceSync(desired, maps);
-  const lifelines = createLifelineSync(desired, maps.lifelines, options.nameServers ?? []);
+  const lifelines = createLifelineSync(desired, maps.lifelines, options.nameServers ?? createTable('name servers'));
   const closing = new AbortController();
   const retry = createRetry(closing.signal);
   const inKernel = maps.node.get(0);

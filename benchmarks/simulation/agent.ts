@@ -52,7 +52,8 @@ export async function startAgent(directory: string, bpffs: string): Promise<Simu
     conntrack,
     config: nodeConfig(1, { audit: false }),
   });
-  const parts: Parts = { datapath, sync, control, compute, late: {} };
+  const node = { problem: () => undefined }; // it has no namespace
+  const parts: Parts = { datapath, sync, control, compute, node, late: {} };
   const metrics = createAgentMetrics({ tables, providers: metricsProviders(parts), version: 'bench' });
   const pipeline = createFlowPipeline({ node: 'bench', tables, sink: metrics.flows });
   const ring = datapath.events((events) => {

@@ -12,7 +12,7 @@ const libc = koffi.load('libc.so.6');
 const bind_ = <F>(definition: string): F => libc.func(definition) as unknown as F;
 
 /** Address family, socket type and flag numbers (Linux, the same on x86-64 and arm64). */
-export const AF = { UNIX: 1, INET: 2, INET6: 10 } as const;
+export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 export const SOL = { SOCKET: 1, IP: 0, TCP: 6, UDP: 17, IPV6: 41 } as const;
 export const SO = {
