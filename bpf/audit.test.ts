@@ -88,6 +88,18 @@ describe('audit mode', () => {
       );
     });
 
+    test(`IPv${family}: of both sides, is reported when it begins and ends at either`, () => {
+      const change = (side: 'ingress' | 'egress', action: 'allow' | 'deny'): number[][] => {
+        scene.rule(side === 'egress' ? CLIENT.identity : SERVER.identity, side, action);
+        return told(send(family));
+      };
+      auditNode();
+      scene.rule(SERVER.identity, 'ingress', 'allow');
+      assert.deepEqual(told(send(family)), [[abi.FLOW_NEW, AUDIT, abi.ACTION_ALLOW]]);
+      assert.deepEqual(change('ingress', 'deny'), [[abi.FLOW_CHANGED, AUDIT, AUDIT]]);
+      assert.deepEqual(change('egress', 'allow'), [[abi.FLOW_CHANGED, abi.ACTION_ALLOW, AUDIT]]);
+    });
+
     test(`IPv${family}: does not spare anybody the proxy`, () => {
       scene.rule(SERVER.identity, 'ingress', 'redirect', { protocol: TCP, port: 80, ruleset: 3 });
       auditNode();

@@ -7,6 +7,10 @@
 #define POLICY_FIXED_BITS 72 /* subject, peer, direction */
 #define POLICY_L4_BITS 24 /* protocol, port */
 
+/* Of verdict_kind(), beside the CT_* bits. */
+#define AUDITED_EGRESS (1U << 30)
+#define AUDITED_INGRESS (1U << 31)
+
 /* What one question to the policy needs. */
 struct question {
 	__u32 subject;
@@ -129,6 +133,14 @@ INLINE bool wants_proxy(const struct ct_entry *e)
 INLINE bool is_audited(const struct ct_entry *e)
 {
 	return e->egress_action == ACTION_AUDIT || e->ingress_action == ACTION_AUDIT;
+}
+
+/* The same while the verdict is of the same kind. */
+INLINE __u32 verdict_kind(const struct ct_entry *e)
+{
+	return (e->flags & (CT_DENIED | CT_CUT | CT_STEERED)) |
+	       (e->egress_action == ACTION_AUDIT ? AUDITED_EGRESS : 0) |
+	       (e->ingress_action == ACTION_AUDIT ? AUDITED_INGRESS : 0);
 }
 
 INLINE int deny_reason(__u8 match)

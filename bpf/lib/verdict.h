@@ -6,14 +6,6 @@
 #include "events.h"
 #include "steer.h"
 
-#define AUDITED (1U << 31) /* beside the CT_* bits */
-
-/* The same while the verdict is of the same kind. */
-INLINE __u32 verdict_kind(const struct ct_entry *e)
-{
-	return (e->flags & (CT_DENIED | CT_CUT | CT_STEERED)) | (is_audited(e) ? AUDITED : 0);
-}
-
 INLINE bool is_echo_request(const struct packet *p)
 {
 	return p->icmp_type == (p->family == 4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST);
