@@ -43,7 +43,11 @@ export function startWorkers(options: {
     layout,
     hooks: {
       setListener: (slot, fd) => datapath.maps.listeners.set(slot, BigInt(fd)),
-      inherited: [datapath.readOnlyFd('conntrack'), datapath.readOnlyFd('node_config')],
+      inherited: [
+        datapath.readOnlyFd('conntrack'),
+        datapath.readOnlyFd('node_config'),
+        datapath.readOnlyFd('endpoint_addrs'),
+      ],
       command: (slot) =>
         workerCommand({
           top: TOP,

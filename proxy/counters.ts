@@ -4,6 +4,7 @@
 export const COUNTERS = [
   'requests|received',
   'requests|forwarded',
+  'requests|audited',
   'requests|denied',
   'requests|refused',
   'requests|failed',

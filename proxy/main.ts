@@ -9,7 +9,7 @@ import { createWorkloads, rulesOrder } from './control/messages.ts';
 import { type DataThread, startDataThread, warmDataThread } from './data-thread-handle.ts';
 import { createMetrics, serveMetrics } from './metrics.ts';
 import { limitsOf, PROXY_OPTIONS, type ProxyOptions } from './options.ts';
-import type { Report } from './orders.ts';
+import type { Report, SourceOrder } from './orders.ts';
 import { type Shipping, startShipping } from './records/shipping.ts';
 
 const BUILD = '0.1.0';
@@ -56,12 +56,7 @@ function main(options: ProxyOptions): void {
     }
   };
   const thread: DataThread = startDataThread({
-    source: {
-      kind: 'steered',
-      listener: options.listenerFd,
-      conntrack: options.conntrackFd,
-      nodeConfig: options.nodeConfigFd,
-    },
+    source: inherited(options),
     limits: limitsOf(options),
     samplingRatio: pipeline === undefined ? undefined : options.sampling,
     onReport,
@@ -111,6 +106,12 @@ function main(options: ProxyOptions): void {
       process.exit(1);
     },
   );
+}
+
+/** The descriptors that the worker was started with. */
+function inherited({ listenerFd, conntrackFd, nodeConfigFd, endpointAddrsFd }: ProxyOptions): SourceOrder {
+  const maps = { conntrack: conntrackFd, nodeConfig: nodeConfigFd, endpointAddrs: endpointAddrsFd };
+  return { kind: 'steered', listener: listenerFd, ...maps };
 }
 
 interface DrainOptions {

@@ -56,7 +56,11 @@ export function createMetrics(sources: MetricsSources): Registry {
     'HTTP requests by what the proxy did with them; proxy_type is what Cilium has for HTTP',
     () => l7(counters),
   );
-  counter('weir_proxy_requests_total', 'HTTP requests by what became of them', () => family('requests', 'outcome'));
+  counter(
+    'weir_proxy_requests_total',
+    'HTTP requests by what became of them; audited: of the forwarded, those that policy denies',
+    () => family('requests', 'outcome'),
+  );
   counter('weir_proxy_connections_total', 'Connections by event', () => family('connections', 'event'));
   counter('weir_proxy_limits_total', 'Times that a limit was met', () => family('limit', 'limit'));
   counter('weir_proxy_received_bytes_total', 'Bytes received by side', () =>

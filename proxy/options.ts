@@ -21,6 +21,13 @@ export const PROXY_OPTIONS = {
     min: 0,
     about: 'Inherited map node_config, read-only.',
   },
+  endpointAddrsFd: {
+    env: 'WEIR_ENDPOINT_ADDRS_FD',
+    type: 'number',
+    default: 6,
+    min: 0,
+    about: 'Inherited map endpoint_addrs, read-only.',
+  },
   metricsPort: {
     env: 'WEIR_PROXY_METRICS_PORT',
     type: 'number',

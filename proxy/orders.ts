@@ -26,7 +26,13 @@ export type Report =
 
 /** Where a data thread's connections come from. */
 export type SourceOrder =
-  | { readonly kind: 'steered'; readonly listener: number; readonly conntrack: number; readonly nodeConfig: number }
+  | {
+      readonly kind: 'steered';
+      readonly listener: number;
+      readonly conntrack: number;
+      readonly nodeConfig: number;
+      readonly endpointAddrs: number;
+    }
   | {
       readonly kind: 'plain';
       readonly listener: number;

@@ -20,11 +20,19 @@ import { type Address, address } from '#common/ip.ts';
 import * as libc from '#common/native/libc.ts';
 import { startTestAgent, type TestAgent } from './testing/agent.ts';
 import { createTestMaps, type TestMaps } from './testing/maps.ts';
+import {
+  CLIENT,
+  createListener,
+  createNetwork,
+  inNamespace,
+  MARK,
+  PROXY,
+  removeNetwork,
+  SERVER,
+  SERVER_PORT,
+  within,
+} from './testing/network.ts';
 
-const NAME = `weir-px${process.pid}`;
-const [CLIENT, PROXY, SERVER] = ['c', 'p', 's'].map((letter) => `${NAME}${letter}`) as [string, string, string];
-const SERVER_PORT = 8080;
-const MARK = 0xb00;
 const TOP = fileURLToPath(new URL('..', import.meta.url));
 /** Shows this checkout to everybody at another place: it may lie below a folder that only its owner may enter. */
 const STAGED = [
@@ -42,83 +50,19 @@ const FAMILIES = [
   { name: 'IPv6', client: 'fd00:9:1::2', server: 'fd00:9:2::2', url: 'http://[fd00:9:2::2]:8080' },
 ];
 
-const ip = (...args: readonly string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
-const inNamespace = (name: string): string[] => ['nsenter', `--net=/run/netns/${name}`];
-
-function createNetwork(): void {
-  for (const name of [CLIENT, PROXY, SERVER]) {
-    ip('netns', 'add', name);
-    ip('-n', name, 'link', 'set', 'lo', 'up');
-  }
-  for (const [letter, pod, net] of [
-    ['c', CLIENT, 1],
-    ['s', SERVER, 2],
-  ] as const) {
-    ip('-n', pod, 'link', 'add', `${letter}0`, 'type', 'veth', 'peer', 'name', `${letter}1`, 'netns', PROXY);
-    for (const [namespace, device, host] of [
-      [pod, `${letter}0`, 2],
-      [PROXY, `${letter}1`, 1],
-    ] as const) {
-      ip('-n', namespace, 'link', 'set', device, 'up');
-      ip('-n', namespace, 'addr', 'add', `10.9.${net}.${host}/24`, 'dev', device);
-      ip('-n', namespace, 'addr', 'add', `fd00:9:${net}::${host}/64`, 'dev', device, 'nodad');
-    }
-    ip('-n', pod, 'route', 'add', 'default', 'via', `10.9.${net}.1`);
-    ip('-n', pod, '-6', 'route', 'add', 'default', 'via', `fd00:9:${net}::1`);
-    for (const family of ['-4', '-6']) ip('-n', PROXY, family, 'rule', 'add', 'iif', `${letter}1`, 'lookup', '100');
-  }
-  for (const family of ['-4', '-6'])
-    ip('-n', PROXY, family, 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', '100');
-}
-
-function removeNetwork(): void {
-  for (const name of [CLIENT, PROXY, SERVER]) {
-    try {
-      ip('netns', 'del', name);
-    } catch {} // was never there
-  }
-}
-
-/** Runs `make` in a network namespace; sockets stay in the one they were made in. */
-function within<T>(name: string, make: () => T): T {
-  const here = libc.open('/proc/thread-self/ns/net', libc.OPEN.RDONLY, 0);
-  const there = libc.open(`/run/netns/${name}`, libc.OPEN.RDONLY, 0);
-  if (libc.setns(there, libc.CLONE.NEWNET) < 0) throw libc.callError('enter namespace');
-  try {
-    return make();
-  } finally {
-    libc.setns(here, libc.CLONE.NEWNET);
-    libc.close(here);
-    libc.close(there);
-  }
-}
-
-function createListener(): number {
-  const { AF, SOCK, SOL, SO, IP, IPV6 } = libc;
-  const fd = libc.socket(AF.INET6, SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC, 0);
-  const one = libc.int32(1);
-  libc.setsockopt(fd, SOL.IP, IP.TRANSPARENT, one, 4);
-  libc.setsockopt(fd, SOL.IPV6, IPV6.TRANSPARENT, one, 4);
-  libc.setsockopt(fd, SOL.SOCKET, SO.MARK, libc.int32(MARK), 4);
-  const sockaddr = new Uint8Array(libc.SOCKADDR_SIZE);
-  sockaddr[0] = AF.INET6;
-  sockaddr[2] = SERVER_PORT >> 8;
-  sockaddr[3] = SERVER_PORT & 255;
-  if (libc.bind(fd, sockaddr, sockaddr.length) < 0 || libc.listen(fd, 128) < 0) throw libc.callError('listen');
-  return fd;
-}
-
 /** Answers with who the client is, and with what it asked. */
 const SERVER_PROGRAM = `
   require('node:http').createServer((q, s) => s.end(q.socket.remoteAddress + ' ' + q.socket.remotePort + ' ' + q.url))
     .listen(${SERVER_PORT}, '::', () => console.log('ready'));`;
 
 const rule = (path: string) => ({ method: 'GET', path, host: '', headers: [], policy: 'default/test' });
-const update = (version: number, path: string): object => ({
+const update = (version: number, path: string): object =>
+  updateOf(version, [{ identities: [300], http: [rule(path)] }]);
+const updateOf = (version: number, peers: readonly object[]): object => ({
   update: {
     version,
     full: true,
-    rulesets: [{ id: 5, subject: 301, egress: false, port: 8080, peers: [{ identities: [300], http: [rule(path)] }] }],
+    rulesets: [{ id: 5, subject: 301, egress: false, port: 8080, peers }],
     workloads: [
       { address: address(FAMILIES[0]?.client ?? ''), identity: 300, namespace: 'default', pod: 'c', workload: 'c' },
     ],
@@ -144,7 +88,7 @@ describe('a worker', { skip }, () => {
     const command = [...inNamespace(PROXY), ...STAGED, TOP, stage, ...UNPRIVILEGED, node, join(stage, 'proxy/main.ts')];
     const options = ['--slot=0', `--control=${socketPath}`, '--metrics-port=9970'];
     const child = spawn(command[0] ?? '', [...command.slice(1), ...options], {
-      stdio: ['ignore', 'inherit', 'pipe', listener, maps.conntrack, maps.nodeConfig],
+      stdio: ['ignore', 'inherit', 'pipe', listener, maps.conntrack, maps.nodeConfig, maps.endpointAddrs],
     });
     child.stderr?.on('data', (data) => {
       log += data;
@@ -278,6 +222,40 @@ describe('a worker', { skip }, () => {
     assert.ok(agent.messages.some((m) => m.hello?.version === 1));
     assert.match(curl(FAMILIES[0] as Pod, '/api/x'), / 403$/);
     assert.match(curl(FAMILIES[0] as Pod, '/other/x'), / 200$/);
+  });
+
+  test('audit mode of an endpoint lets pass what L3/L4 policy denies, and nothing else', async () => {
+    const [audited, enforced] = FAMILIES as unknown as [Pod, Pod]; // of one identity
+    maps.setEndpoint(address(audited.server), { identity: 301, audit: true });
+    maps.setEndpoint(address(enforced.server), { identity: 301, audit: false });
+    const denied: readonly object[][] = [
+      [{ identities: [300], refused: true, http: [rule('/.*')] }],
+      [{ identities: [302], http: [rule('/.*')] }],
+      [{ anyPeer: true, denied: [rule('/api/.*')] }],
+      [],
+    ];
+    const ruled: readonly object[][] = [
+      [{ identities: [300], http: [rule('/other/.*')] }],
+      [{ identities: [300], otherParsers: true }],
+      [{ anyPeer: true, wildcard: true, denied: [rule('/api/.*')] }],
+    ];
+    let version = 10;
+    for (const peers of [...denied, ...ruled]) {
+      agent.send(updateOf(++version, peers));
+      await acked(version);
+      const what = JSON.stringify(peers);
+      assert.match(curl(audited, '/api/x'), denied.includes(peers as object[]) ? / 200$/ : / 403$/, what);
+      assert.match(curl(enforced, '/api/x'), / 403$/, what);
+    }
+    agent.send(updateOf(++version, []));
+    await acked(version);
+    maps.auditNode(true);
+    assert.match(curl(enforced, '/api/x'), / 200$/, 'the whole node');
+    maps.auditNode(false);
+    maps.setEndpoint(address(audited.server), { identity: 301, audit: false });
+    for (const pod of [audited, enforced]) assert.match(curl(pod, '/api/x'), / 403$/, 'ended');
+    const records = () => agent.messages.flatMap((m) => m.records?.records ?? []);
+    await until(() => records().filter((r) => r.verdict === 'VERDICT_AUDITED').length === denied.length + 1, 'records');
   });
 
   test('ends by itself when told to drain', async () => {

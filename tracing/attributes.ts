@@ -56,7 +56,8 @@ export function resourceAttributes(party: Party): Attributes {
  * ("General logic" of the HTTP span conventions).
  */
 export function errorType(kind: SpanKind, exchange: HttpExchange): string | undefined {
-  if (exchange.status === 0) return exchange.verdict === 'FORWARDED' ? undefined : exchange.reason || '_OTHER';
+  const wasForwarded = exchange.verdict === 'FORWARDED' || exchange.verdict === 'AUDITED';
+  if (exchange.status === 0) return wasForwarded ? undefined : exchange.reason || '_OTHER';
   if (exchange.status >= (kind === 'CLIENT' ? 400 : 500)) return String(exchange.status);
   return undefined;
 }

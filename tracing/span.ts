@@ -16,8 +16,11 @@ export interface Party {
   readonly workload: string;
 }
 
-/** What became of a request: forwarded, denied by policy, refused as no acceptable HTTP, or failed upstream. */
-export type SpanVerdict = 'FORWARDED' | 'DENIED' | 'REFUSED' | 'ERROR';
+/**
+ * What became of a request: forwarded, denied by policy, refused as no acceptable HTTP, failed upstream, or forwarded against
+ * L3/L4 policy because of audit mode.
+ */
+export type SpanVerdict = 'FORWARDED' | 'DENIED' | 'REFUSED' | 'ERROR' | 'AUDITED';
 
 /** One HTTP request with its response, as both spans describe it. */
 export interface HttpExchange {

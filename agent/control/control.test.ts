@@ -177,6 +177,7 @@ describe('createProxyControl', () => {
       policies: [`${KEY}q`],
       refused: false,
       denied: [{ method: '', path: '/b', host: '', policy: `${KEY}r`, headers: [] }],
+      otherParsers: false,
     });
     assert.deepEqual([second?.full, second?.workloads.map((w) => w.pod)], [false, ['a', 'a']]);
 

@@ -62,6 +62,7 @@ function peerMessage(rules: PeerRules): object {
     http: rules.http.map(httpMessage),
     refused: rules.refused,
     denied: rules.denied.http.map(httpMessage),
+    otherParsers: [rules.kafka, rules.dns, rules.generic, rules.serverNames].some((list) => list.length > 0),
   };
 }
 

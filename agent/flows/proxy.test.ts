@@ -67,6 +67,11 @@ const PROXY_CASES: readonly { name: string; record: Partial<AccessRecord>; lines
       `${AT}${TIE} -> ${STAR} http-request FORWARDED ${BY} (HTTP/1.1 POST http://deathstar.default.svc.cluster.local/\\x1b[2J\\x9b)`,
     ],
   },
+  {
+    name: 'request that passed in audit mode',
+    record: { verdict: 'VERDICT_AUDITED', status: 0, policies: [] },
+    lines: [`${AT}${TIE} -> ${STAR} http-request AUDIT (HTTP/1.1 POST ${URL_LANDING})`],
+  },
   { name: 'record with a broken address: nothing', record: { source: new Uint8Array(4) }, lines: [] },
   { name: 'record without verdict: nothing', record: { verdict: 'VERDICT_UNKNOWN' }, lines: [] },
 ];

@@ -6,28 +6,31 @@ import type { AccessRecord } from './access-record.ts';
 import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
 
 /** What the proxy did with a request. */
-export type AccessVerdict = 'forwarded' | 'denied' | 'refused' | 'error';
+export type AccessVerdict = 'forwarded' | 'denied' | 'refused' | 'error' | 'audited';
 
 const ACCESS_VERDICTS: Readonly<Record<string | number, AccessVerdict>> = {
   VERDICT_FORWARDED: 'forwarded',
   VERDICT_DENIED: 'denied',
   VERDICT_REFUSED: 'refused',
   VERDICT_ERROR: 'error',
+  VERDICT_AUDITED: 'audited',
   1: 'forwarded',
   2: 'denied',
   3: 'refused',
   4: 'error',
+  5: 'audited',
 };
 
 /**
  * Verdict of a request's flow: what the proxy let pass and the server failed is forwarded, what never left the proxy is
- * dropped.
+ * dropped, what audit mode let pass against L3/L4 policy is audited.
  */
 export const FLOW_VERDICTS: Readonly<Record<AccessVerdict, Verdict>> = {
   forwarded: 'FORWARDED',
   denied: 'DROPPED',
   refused: 'DROPPED',
   error: 'FORWARDED',
+  audited: 'AUDIT',
 };
 
 /** The verdict of a record; undefined if it has none. */

@@ -15,7 +15,13 @@ const LOST_SOURCES = {
 } as const;
 
 /** What a request became, in cilium_policy_l7_total. */
-const L7_RULES = { forwarded: 'forwarded', error: 'forwarded', denied: 'denied', refused: 'parse_errors' } as const;
+const L7_RULES = {
+  forwarded: 'forwarded',
+  error: 'forwarded',
+  denied: 'denied',
+  refused: 'parse_errors',
+  audited: 'forwarded',
+} as const;
 
 /** Requests that are alike in every label. */
 interface RequestCount {

@@ -59,7 +59,7 @@ test('superviseWorkers starts, adopts and replaces workers without losing a wait
   const nothing = openSync('/dev/null', 'r');
   const hooks: WorkerHooks = {
     setListener: (slot, fd) => void ports.set(slot, portOf(fd)),
-    inherited: [nothing, nothing],
+    inherited: [nothing, nothing, nothing],
     command: () => [process.execPath, join(dir, 'worker.mjs')],
   };
   const first = superviseWorkers({ count: 2, layout: local, hooks });
@@ -99,7 +99,7 @@ test('superviseWorkers points the slot of a worker that cannot run at another on
     layout: local,
     hooks: {
       setListener: (slot, fd) => void listeners.set(slot, portOf(fd)),
-      inherited: [nothing, nothing],
+      inherited: [nothing, nothing, nothing],
       command: (slot) => (slot === 0 ? [process.execPath, join(dir, 'worker.mjs')] : ['/bin/false']),
     },
   });

@@ -16,8 +16,8 @@ import { type RememberedWorker, rememberedWorkers, rememberWorkers } from './rem
 export interface WorkerHooks {
   /** Puts a listening socket into the steering map. */
   setListener(slot: WorkerSlot, listenerFd: number): void;
-  /** Descriptors that the worker inherits as 4 and 5: conntrack and node_config, both read-only. */
-  readonly inherited: readonly [conntrackFd: number, nodeConfigFd: number];
+  /** Descriptors that the worker inherits as 4, 5 and 6: conntrack, node_config and endpoint_addrs, all read-only. */
+  readonly inherited: readonly [conntrackFd: number, nodeConfigFd: number, endpointAddrsFd: number];
   /** Command line of the worker for a slot. */
   command(slot: WorkerSlot): readonly [program: string, ...args: string[]];
 }

@@ -29,6 +29,7 @@ export interface PeerRulesMessage {
   readonly policies: readonly string[];
   readonly refused: boolean;
   readonly denied: readonly HttpRuleMessage[];
+  readonly otherParsers: boolean;
 }
 
 export interface UpdateMessage {
@@ -64,6 +65,7 @@ function peerOrder(peer: PeerRulesMessage): PeerOrder {
     http: peer.http.map(ruleOrder),
     refused: peer.refused,
     denied: peer.denied.map(ruleOrder),
+    otherParsers: peer.otherParsers,
   };
 }
 

@@ -71,6 +71,7 @@ async function startLive(options: Partial<ProxyOptions> = {}): Promise<Live> {
         egressRuleset: 0,
         ingressRuleset: RULESET,
         denied: false,
+        audited: false,
         revision: 1,
       };
       const bytes = { fromClient: Buffer.from(fromClient), fromServer: Buffer.from(fromServer) };

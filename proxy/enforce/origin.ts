@@ -15,6 +15,8 @@ export interface Origin {
   ingressRuleset: number;
   /** Policy forbids the connection as a whole. */
   denied: boolean;
+  /** L3/L4 policy denies the connection, and audit mode lets it pass. */
+  audited: boolean;
   /** Policy revision that all this was looked up under. */
   revision: number;
 }
@@ -26,6 +28,11 @@ export interface SocketSource {
   identify(fd: number, peer: Buffer): Origin | undefined;
   /** Looks `origin` up again, in place. False: the connection is no longer known. */
   refresh(origin: Origin): boolean;
+  /**
+   * Is this workload in audit mode, by itself or with the node, at this moment? False also if it is not known at this
+   * address. Costs a look into the kernel: for what would be denied only.
+   */
+  audits(address: Address, identity: number): boolean;
   /** Called before connections are dealt with in a turn of the loop: what follows is decided under the policy of this moment. */
   beginTurn(): void;
   /** The policy revision in force when the turn began. */

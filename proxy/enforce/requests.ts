@@ -100,13 +100,17 @@ function onHead(engine: Engine, pair: Pair, at: number, end: number): number {
 
 const RECEIVED = COUNT['requests|received'];
 const FORWARDED = COUNT['requests|forwarded'];
+/** Of those that are forwarded. */
+const AUDITED = COUNT['requests|audited'];
 
 function onAllowed(engine: Engine, pair: Pair): number {
   const head = engine.request;
+  const { audited } = engine.judgement;
   engine.counters.add(FORWARDED);
+  if (audited) engine.counters.add(AUDITED);
   const exchange = openExchange(engine, pair, {
     head,
-    verdict: RECORD_VERDICT.forwarded,
+    verdict: audited ? RECORD_VERDICT.audited : RECORD_VERDICT.forwarded,
     reason: '',
     status: 0,
     answer: undefined,

@@ -3,7 +3,7 @@
 import { REFUSALS, type Refusal, UPSTREAM_FAILURES, type UpstreamFailure } from '../http1/refusal.ts';
 
 /** VERDICT_* of api/proxy.proto. */
-export const RECORD_VERDICT = { forwarded: 1, denied: 2, refused: 3, error: 4 } as const;
+export const RECORD_VERDICT = { forwarded: 1, denied: 2, refused: 3, error: 4, audited: 5 } as const;
 
 export type Reason = Refusal | UpstreamFailure | '' | 'connection lost' | 'body of a denied request';
 

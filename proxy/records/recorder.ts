@@ -75,9 +75,10 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
       const { head, verdict, origin, nowMs } = request;
       const context = tracing !== undefined && head !== undefined ? contextOf(head, tracing) : undefined;
       const sampled = head !== undefined && isSampled(context, nowMs);
-      const recorded = verdict === RECORD_VERDICT.forwarded ? mayRecordAllowed(nowMs) : mayRecordOther(nowMs);
+      const passes = verdict === RECORD_VERDICT.forwarded || verdict === RECORD_VERDICT.audited;
+      const recorded = passes ? mayRecordAllowed(nowMs) : mayRecordOther(nowMs);
       if (!recorded) {
-        counters.add(verdict === RECORD_VERDICT.forwarded ? DROPPED_ALLOWED : DROPPED_DENIED);
+        counters.add(passes ? DROPPED_ALLOWED : DROPPED_DENIED);
         if (!sampled) return -1;
       }
       const slot = slab.take();

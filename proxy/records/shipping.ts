@@ -107,6 +107,7 @@ const VERDICTS: Readonly<Record<number, SpanVerdict>> = {
   [RECORD_VERDICT.denied]: 'DENIED',
   [RECORD_VERDICT.refused]: 'REFUSED',
   [RECORD_VERDICT.error]: 'ERROR',
+  [RECORD_VERDICT.audited]: 'AUDITED',
 };
 
 function recordSpans(

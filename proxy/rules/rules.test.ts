@@ -14,6 +14,7 @@ const NOBODY: PeerOrder = {
   policies: [],
   refused: false,
   denied: [],
+  otherParsers: false,
 };
 const rule = (path: string, policy = 'ns/p') => ({ method: '', path, host: '', headers: [], policy });
 

@@ -21,6 +21,8 @@ export interface PeerOrder {
   readonly refused: boolean;
   /** Requests that are refused though something allows them. */
   readonly denied: readonly RuleOrder[];
+  /** Rules of other parsers than HTTP hold for these peers. */
+  readonly otherParsers: boolean;
 }
 
 /** Rules of one subject, direction and port. Plain data: it travels between threads. */
@@ -48,6 +50,8 @@ export interface PeerRules {
   readonly rulePolicies: readonly number[];
   /** Nothing passes. */
   readonly refused: boolean;
+  /** It is L3/L4 policy that denies: it does not let the peer connect at all. Never of rules that are not known. */
+  readonly barred: boolean;
   /** Requests that do not pass, whatever allows them; undefined: there are none. */
   readonly denials: HttpMatcher | undefined;
   /** Number of the policy list of each of these. */
@@ -74,6 +78,7 @@ export const NO_RULES: PeerRules = {
   matcher: undefined,
   rulePolicies: [],
   refused: false,
+  barred: false,
   denials: undefined,
   denialPolicies: [],
   allPolicies: 0,
@@ -155,10 +160,16 @@ function* preparePeer(
     rulePolicies: (compiled?.places ?? []).map((place) => numberOf(rules[place])),
     // What cannot be denied by a rule that is not understood, or not held, is denied altogether.
     refused: orders.some((peer) => peer.refused) || (denials?.places.length ?? 0) < denied.length,
+    barred: orders.some((peer) => peer.refused) || !orders.some(lets),
     denials: denials?.matcher,
     denialPolicies: (denials?.places ?? []).map((place) => numberOf(denied[place])),
     allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...numbers.keys()]),
   };
+}
+
+/** Does L3/L4 policy let the peer connect, be it for requests that pass or for rules that decide? */
+function lets({ wildcard, http, otherParsers }: PeerOrder): boolean {
+  return wildcard || http.length > 0 || otherParsers;
 }
 
 const RULES_PER_STEP = 64;

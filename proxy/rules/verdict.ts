@@ -12,11 +12,13 @@ export interface Judgement {
   verdict: number; // VERDICT
   egressPolicies: number;
   ingressPolicies: number;
+  /** What L3/L4 policy denies: it passes, if it does, because a subject is in audit mode. */
+  audited: boolean;
 }
 
 /** A judgement that has not been made. */
 export function createJudgement(): Judgement {
-  return { verdict: VERDICT.denied, egressPolicies: 0, ingressPolicies: 0 };
+  return { verdict: VERDICT.denied, egressPolicies: 0, ingressPolicies: 0, audited: false };
 }
 
 /** Judges a request into `into`. undefined: that side asks for no L7 rules. */

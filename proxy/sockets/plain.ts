@@ -76,11 +76,13 @@ export function createPlainSource(options: PlainOptions): SocketSource {
         egressRuleset: options.egressRuleset,
         ingressRuleset: options.ingressRuleset,
         denied: false,
+        audited: false,
         revision: 1,
       };
     },
     beginTurn: () => {},
     refresh: () => true,
+    audits: () => false,
     revision: () => 1,
     connect() {
       const fd = socket(domain, SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC, 0);

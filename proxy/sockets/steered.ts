@@ -2,6 +2,7 @@
 // the server as if the client had made them.
 
 import {
+  ACTION_AUDIT,
   ACTION_DENY,
   ACTION_REDIRECT,
   CT_CUT,
@@ -12,7 +13,10 @@ import {
   connectionKey,
   ctEntry,
   ctKey,
+  ENDPOINT_AUDIT,
+  endpoint,
   isEndA,
+  NODE_AUDIT,
   nodeConfig,
 } from '#bpf/abi.ts';
 import { familyOf } from '#common/ip.ts';
@@ -48,10 +52,13 @@ export interface SteeredOptions {
   readonly conntrack: number;
   /** Descriptor of map `node_config`; reading is enough. */
   readonly nodeConfig: number;
+  /** Descriptor of map `endpoint_addrs`; reading is enough. */
+  readonly endpointAddrs: number;
 }
 
 const IPPROTO_TCP = 6;
 const BPF_MAP_LOOKUP_ELEM = 1;
+const ADDRESS_BYTES = 16;
 const ONE = int32(1);
 
 /**
@@ -64,6 +71,7 @@ export function createSteeredSource(options: SteeredOptions): SocketSource {
   const mark = int32(nodeConfig.decode(config.value).proxyMark);
   const revisionAt = nodeConfig.offsets.revision;
   const lookup = createLookup(options.conntrack);
+  const endpoints = createReader(options.endpointAddrs, Buffer.alloc(ADDRESS_BYTES), endpoint.size);
   const local = Buffer.alloc(SOCKADDR_SIZE);
   const room = int32(SOCKADDR_SIZE);
   let revision = config.value.readUInt32LE(revisionAt);
@@ -79,6 +87,12 @@ export function createSteeredSource(options: SteeredOptions): SocketSource {
     },
     revision: () => revision,
     refresh,
+    audits(address, identity) {
+      endpoints.key.set(address);
+      if (!endpoints.read() || endpoints.value.readUInt32LE(endpoint.offsets.identity) !== identity) return false;
+      const isNodes = (config.value.readUInt32LE(nodeConfig.offsets.flags) & NODE_AUDIT) !== 0;
+      return isNodes || (endpoints.value.readUInt16LE(endpoint.offsets.flags) & ENDPOINT_AUDIT) !== 0;
+    },
     identify(fd, peer) {
       room[0] = SOCKADDR_SIZE;
       if (getsockname(fd, local, room) < 0) return undefined;
@@ -94,6 +108,7 @@ export function createSteeredSource(options: SteeredOptions): SocketSource {
         egressRuleset: 0,
         ingressRuleset: 0,
         denied: true,
+        audited: false,
         revision: 0,
       };
       return refresh(origin) && !origin.denied ? origin : undefined;
@@ -143,6 +158,7 @@ function readEntry(entry: CtEntry, origin: Origin): boolean {
   origin.destinationIdentity = entry.destinationIdentity;
   origin.egressRuleset = Math.max(egress, 0);
   origin.ingressRuleset = Math.max(ingress, 0);
+  origin.audited = entry.egressAction === ACTION_AUDIT || entry.ingressAction === ACTION_AUDIT;
   origin.denied = (entry.flags & (CT_DENIED | CT_CUT)) !== 0 || egress < 0 || ingress < 0;
   return true;
 }

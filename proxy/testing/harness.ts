@@ -88,7 +88,7 @@ export async function startProxy(options: ProxyOptions): Promise<ProxyUnderTest>
 }
 
 function peerOrder(rules: readonly Partial<RuleOrder>[] | 'all'): PeerOrder {
-  const nothing = { http: [], policies: [], refused: false, denied: [] };
+  const nothing = { http: [], policies: [], refused: false, denied: [], otherParsers: false };
   if (rules === 'all') {
     return { ...nothing, anyPeer: true, identities: [], wildcard: true, policies: ['default/everything'] };
   }

@@ -9,15 +9,18 @@ import {
   connectionKey,
   ctEntry,
   ctKey,
+  ENDPOINT_AUDIT,
   type End,
+  endpoint,
   isEndA,
+  NODE_AUDIT,
   nodeConfig,
 } from '#bpf/abi.ts';
 import type { Address } from '#common/ip.ts';
 import { addressOf, bpf, callError, close, mapShared, PROT } from '#common/native/libc.ts';
 
 const COMMAND = { mapCreate: 0, mapUpdate: 2, mapDelete: 3, mapFdById: 14, objectInfo: 15 } as const;
-const TYPE = { array: 2, lruHash: 9 } as const;
+const TYPE = { hash: 1, array: 2, lruHash: 9 } as const;
 const MMAPABLE = 1 << 10;
 const RDONLY = 1 << 3;
 
@@ -25,7 +28,12 @@ export interface TestMaps extends Disposable {
   /** Descriptors that allow reading only. */
   readonly conntrack: number;
   readonly nodeConfig: number;
+  readonly endpointAddrs: number;
   setRevision(revision: number): void;
+  /** Audit mode of the whole node. */
+  auditNode(on: boolean): void;
+  /** A workload of this node, and whether it is in audit mode; undefined: it is none any more. */
+  setEndpoint(address: Address, endpoint: { readonly identity: number; readonly audit: boolean } | undefined): void;
   /** A steered connection with rulesets for each side; 0: that side asks for none. */
   steer(connection: TestConnection): void;
   forget(connection: Pick<TestConnection, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>): void;
@@ -57,18 +65,33 @@ export const TEST_IDENTITIES = { source: 300, destination: 301 } as const;
 export function createTestMaps(proxyMark: number): TestMaps {
   const conntrack = createMap({ type: TYPE.lruHash, key: ctKey.size, value: ctEntry.size, entries: 1024, flags: 0 });
   const config = createMap({ type: TYPE.array, key: 4, value: nodeConfig.size, entries: 1, flags: MMAPABLE });
+  const endpoints = createMap({ type: TYPE.hash, key: 16, value: endpoint.size, entries: 16, flags: 0 });
   const mapping = mapShared({ fd: config, sizeBytes: 4096, protection: PROT.READ | PROT.WRITE });
   const words = new Uint32Array(mapping.bytes);
   words[nodeConfig.offsets.revision / 4] = 1;
   words[nodeConfig.offsets.proxyMark / 4] = proxyMark;
-  const readers = [readOnly(conntrack), readOnly(config)] as const;
+  const readers = [readOnly(conntrack), readOnly(config), readOnly(endpoints)] as const;
   const keyOf = (connection: Ends): Uint8Array =>
     ctKey.encode(connectionKey(...endsOf(connection), 6), Buffer.alloc(128)); // TCP
   return {
     conntrack: readers[0],
     nodeConfig: readers[1],
+    endpointAddrs: readers[2],
     setRevision(revision) {
       words[nodeConfig.offsets.revision / 4] = revision;
+    },
+    auditNode(on) {
+      words[nodeConfig.offsets.flags / 4] = on ? NODE_AUDIT : 0;
+    },
+    setEndpoint(address, what) {
+      const key = Uint8Array.from(address);
+      if (what === undefined) return element(COMMAND.mapDelete, endpoints, { key });
+      const value = endpoint.encode({
+        ...endpoint.decode(new Uint8Array(endpoint.size)),
+        identity: what.identity,
+        flags: what.audit ? ENDPOINT_AUDIT : 0,
+      });
+      return element(COMMAND.mapUpdate, endpoints, { key, value });
     },
     steer(connection) {
       const entry: CtEntry = {
@@ -90,7 +113,7 @@ export function createTestMaps(proxyMark: number): TestMaps {
     forget: (connection) => element(COMMAND.mapDelete, conntrack, { key: keyOf(connection) }),
     [Symbol.dispose]() {
       mapping[Symbol.dispose]();
-      for (const fd of [conntrack, config, ...readers]) close(fd);
+      for (const fd of [conntrack, config, endpoints, ...readers]) close(fd);
     },
   };
 }
