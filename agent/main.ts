@@ -67,7 +67,8 @@ function createContext(options: AgentOptions, log: Logger, lifecycle: Lifecycle)
   const layout = nodeLayout(options.node, root.value);
   const tables = createTables();
   tables.inputs.endpoints.set(RESOLVER_KEY, resolverEndpoint(layout.addresses));
-  const settings = readPolicySettings({ enforcement: options.policyEnforcement, labels: options.labels });
+  const { policyEnforcement: enforcement, labels, policyAudit: audit } = options;
+  const settings = readPolicySettings({ enforcement, labels, audit });
   if (!settings.ok) throw new Error(settings.error);
   const workerCount = options.workers === 0 ? availableParallelism() : options.workers;
   return { options, log, lifecycle, layout, tables, settings: settings.value, workerCount, version: packageVersion() };

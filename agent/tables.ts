@@ -225,6 +225,7 @@ export interface EnforcementRow {
   readonly identity: Identity;
   readonly ingress: boolean;
   readonly egress: boolean;
+  readonly audit: boolean; // by the endpoint's own audit mode or the node's: what it denies at L3 and L4 passes
 }
 
 /** Key of the node's own enforcement row: no pod has it, for it has no namespace. */

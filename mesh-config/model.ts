@@ -56,13 +56,22 @@ export interface PodSpec {
 
 export interface PodObject extends Meta {
   readonly kind: 'Pod';
+  /** What its policy denies at L3 and L4 passes and is reported. */
+  readonly audit: boolean;
+  readonly spec: PodSpec;
+}
+
+export interface PodTemplate {
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly audit: boolean; // as in PodObject
   readonly spec: PodSpec;
 }
 
 export interface DeploymentObject extends Meta {
   readonly kind: 'Deployment';
   readonly replicas: number;
-  readonly template: { readonly labels: Labels; readonly annotations: Labels; readonly spec: PodSpec };
+  readonly template: PodTemplate;
 }
 
 export interface ServicePort {

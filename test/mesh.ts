@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Mesh, startMesh } from '#cli/demo/mesh.ts';
 
 /** For `skip`: such tests are left out at home and fail in continuous integration. */
@@ -168,6 +169,21 @@ export function startProgram(mesh: Mesh, from: string, program: readonly string[
       await ended;
     },
   };
+}
+
+const LINE_TIMEOUT_MS = 10_000;
+
+/** Waits for the next line that is one of `wanted`; the lines between are what the old policy gave. */
+export async function nextOf(running: Running, wanted: readonly string[], from = running.seen.length): Promise<string> {
+  const deadline = performance.now() + LINE_TIMEOUT_MS;
+  for (;;) {
+    const found = running.seen.slice(from).find((line) => wanted.includes(line));
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) {
+      throw new Error(`Cannot see ${wanted.join(' or ')} within ${LINE_TIMEOUT_MS} ms: ${running.seen.slice(from)}`);
+    }
+    await sleep(20);
+  }
 }
 
 /** A line of programs/load.ts; times in ms since 1970. */

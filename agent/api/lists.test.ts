@@ -36,6 +36,29 @@ test('`listRows` counts the pods of a service, not their addresses, and those of
   assert.deepEqual(count('rebels'), [0, []]);
 });
 
+test('`listRows` says which endpoints are enforced, and which would be without audit mode', () => {
+  const own = sceneTables();
+  const { enforcement } = own.desired;
+  const shown = (): unknown[] => {
+    const reply = listRows({ kind: 'endpoints', namespace: 'default' }, { node: 'node0', tables: own, providers });
+    const rows = (reply.ok ? reply.value.rowsJson : []).map((row) => JSON.parse(row));
+    const row = rows.find(({ pod }) => pod === 'default/xwing');
+    return [row?.policyIngress, row?.policyEgress];
+  };
+  const row = enforcement.get('default/xwing');
+  assert.ok(row !== undefined);
+  const cases = [
+    { change: { ingress: false, egress: false, audit: true }, expected: ['Disabled', 'Disabled'] },
+    { change: { ingress: true, egress: false, audit: true }, expected: ['Disabled (Audit)', 'Disabled'] },
+    { change: { ingress: true, egress: true, audit: true }, expected: ['Disabled (Audit)', 'Disabled (Audit)'] },
+    { change: { ingress: false, egress: true, audit: false }, expected: ['Disabled', 'Enabled'] },
+  ];
+  for (const { change, expected } of cases) {
+    enforcement.set('default/xwing', { ...row, ...change });
+    assert.deepEqual(shown(), expected);
+  }
+});
+
 test('`listRows` shows the resolver by the identity that it has without enforcement', () => {
   const own = sceneTables();
   const resolver = 'kube-system/kube-dns';

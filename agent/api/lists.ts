@@ -6,7 +6,7 @@ import { type Address, formatAddress } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import type { ServiceObject } from '#mesh-config/model.ts';
 import { selects } from '../services/resolve.ts';
-import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
+import type { EndpointRow, EnforcementRow, FrontendRow, Tables } from '../tables.ts';
 import { podView } from './pods.ts';
 import { policyStatuses } from './policies.ts';
 import type { NodeProviders } from './providers.ts';
@@ -149,8 +149,8 @@ function endpointRows({ tables }: ListSources, namespace: string): Row[] {
     const identity = enforcement?.identity ?? tables.desired.endpoints.get(key)?.identity;
     rows.push({
       endpoint: endpoint.id,
-      policyIngress: enforcement?.ingress ? 'Enabled' : 'Disabled',
-      policyEgress: enforcement?.egress ? 'Enabled' : 'Disabled',
+      policyIngress: enforcementText(enforcement, 'ingress'),
+      policyEgress: enforcementText(enforcement, 'egress'),
       identity: identity ?? null,
       labels: endpointLabels(tables, endpoint, identity),
       ipv6: text(endpoint.ip6),
@@ -162,6 +162,12 @@ function endpointRows({ tables }: ListSources, namespace: string): Row[] {
     });
   }
   return rows.sort((a, b) => Number(a.endpoint) - Number(b.endpoint));
+}
+
+/** What is enforced and audited is not enforced after all, but somebody wants it to be. */
+function enforcementText(row: EnforcementRow | undefined, direction: 'ingress' | 'egress'): string {
+  if (!row?.[direction]) return 'Disabled';
+  return row.audit ? 'Disabled (Audit)' : 'Enabled';
 }
 
 function endpointLabels(tables: Tables, endpoint: EndpointRow, identity: number | undefined): readonly string[] {

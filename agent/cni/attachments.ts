@@ -30,7 +30,7 @@ export interface Attachment extends AttachmentId {
   /** As in EndpointRow, so that a restart does not take a running pod out of its services. */
   readonly ready: boolean;
   /** What the pod said of itself when last seen. */
-  readonly about: Pick<EndpointRow, 'labels' | 'workload' | 'serviceAccount' | 'namedPorts'>;
+  readonly about: Pick<EndpointRow, 'labels' | 'workload' | 'serviceAccount' | 'namedPorts' | 'audit'>;
 }
 
 export interface AttachmentStore {
@@ -95,6 +95,7 @@ export function describePod({ object, workload }: PodRow): Attachment['about'] {
     labels: object.labels,
     workload,
     serviceAccount: object.spec.serviceAccount,
+    audit: object.audit,
     namedPorts: object.spec.containers.flatMap(({ ports }) => ports.filter(({ name }) => name !== '')),
   };
 }

@@ -34,7 +34,7 @@ function podRow(name: string): PodRow {
     ],
   };
   const object: PodObject = {
-    ...{ kind: 'Pod', namespace: 'default', name, labels: { app: name }, annotations: {}, origin },
+    ...{ kind: 'Pod', namespace: 'default', name, labels: { app: name }, annotations: {}, origin, audit: false },
     spec: { serviceAccount: 'default', containers: [container], restartPolicy: 'Always' },
   };
   return { object, workload: { kind: 'Pod', name } };
@@ -199,6 +199,20 @@ describe('weir-cni', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
     );
     const again = await callCni(layout, 'ADD', { sandbox: a });
     assert.equal(again.ok ? 0 : again.error.code, 11);
+  });
+
+  test('audit mode of a pod that changes reaches its endpoint, and is remembered', async () => {
+    await callCni(layout, 'ADD', { sandbox: a });
+    const row = podRow('a');
+    const audit = (): boolean | undefined => tables.inputs.endpoints.get('default/a')?.audit;
+    assert.equal(audit(), false);
+    tables.inputs.pods.set('default/a', { ...row, object: { ...row.object, audit: true } });
+    assert.equal(audit(), true);
+    tables = createTables();
+    await start();
+    assert.equal(audit(), true, 'before the pod is read');
+    tables.inputs.pods.set('default/a', row);
+    assert.equal(audit(), false);
   });
 
   test('labels of a pod that change reach its endpoint', async () => {

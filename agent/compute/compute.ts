@@ -88,7 +88,7 @@ export function createCompute(tables: Tables, options: ComputeOptions): Compute 
       nodes.recompute();
       prefixes.recompute();
       endpoints.enforce(policy.recompute());
-      writeHost(tables, policy);
+      writeHost(tables, policy, (options.settings ?? DEFAULT_SETTINGS).audit);
       services.recompute();
       save();
       const result = changed;
@@ -156,6 +156,7 @@ function createParts(
     addresses,
     filter,
     mode: settings.enforcement,
+    audit: settings.audit,
   });
   return { world, policy, prefixes, nodes, services, endpoints };
 }
@@ -194,7 +195,7 @@ function follow<Row>(
 }
 
 /** The node's own row, as long as a policy selects the node. */
-function writeHost({ desired }: Tables, policy: Parts['policy']): void {
+function writeHost({ desired }: Tables, policy: Parts['policy'], audit: boolean): void {
   if (!policy.nodeIsSubject) {
     desired.enforcement.delete(HOST_ENDPOINT);
     return;
@@ -202,5 +203,5 @@ function writeHost({ desired }: Tables, policy: Parts['policy']): void {
   const { ingress, egress } = policy.enforced(RESERVED.host);
   const before = desired.enforcement.get(HOST_ENDPOINT);
   if (before?.ingress === ingress && before.egress === egress) return;
-  desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress, egress });
+  desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress, egress, audit });
 }

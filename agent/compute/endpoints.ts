@@ -5,7 +5,7 @@ import type { Identity } from '#common/ids.ts';
 import type { LabelFilter } from '../identity/label-filter.ts';
 import type { PolicyCompute } from '../policy/compute.ts';
 import type { Enforcement } from '../policy/subjects.ts';
-import type { Desired, EndpointRow, Inputs } from '../tables.ts';
+import type { Desired, EndpointRow, EnforcementRow, Inputs } from '../tables.ts';
 import type { Addresses } from './addresses.ts';
 import type { Hold, Identities } from './identities.ts';
 import { createPods, type Pods } from './pods.ts';
@@ -34,6 +34,8 @@ export function createEndpointCompute(
     readonly addresses: Addresses;
     readonly filter: LabelFilter;
     readonly mode: EnforcementMode;
+    /** Audit mode of every endpoint. */
+    readonly audit: boolean;
   },
 ): EndpointCompute {
   const { policy, mode } = parts;
@@ -73,8 +75,10 @@ export function createEndpointCompute(
     const { identity } = hold;
     const { ingress, egress } = policy.enforced(identity);
     const before = desired.enforcement.get(key);
-    if (before?.identity === identity && before.ingress === ingress && before.egress === egress) return;
-    desired.enforcement.set(key, { endpoint: key, identity, ingress, egress });
+    const audit = parts.audit || inputs.endpoints.get(key)?.audit === true;
+    const after: EnforcementRow = { endpoint: key, identity, ingress, egress, audit };
+    if (before && sameEnforcement(before, after)) return;
+    desired.enforcement.set(key, after);
   };
   return {
     local,
@@ -103,6 +107,10 @@ export function createEndpointCompute(
 function enforcementOf(mode: EnforcementMode, isInit: boolean): Enforcement {
   if (mode === 'never') return 'off';
   return mode === 'always' || isInit ? 'forced' : 'by rules';
+}
+
+function sameEnforcement(a: EnforcementRow, b: EnforcementRow): boolean {
+  return a.identity === b.identity && a.ingress === b.ingress && a.egress === b.egress && a.audit === b.audit;
 }
 
 function admitted(hold: Hold | undefined): Identity | undefined {

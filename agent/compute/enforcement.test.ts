@@ -136,7 +136,8 @@ describe('enforcement', () => {
     assert.equal(host(), undefined);
     set('edge');
     scene.compute.step();
-    assert.deepEqual(host(), { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress: true, egress: false });
+    const row = { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress: true, egress: false, audit: false };
+    assert.deepEqual(host(), row);
     assert.equal(ask(scene, RESERVED.host, idOf(scene, 'db')), 'allow');
     assert.equal(ask(scene, RESERVED.host, RESERVED.worldIpv4), 'deny');
     assert.equal(
@@ -200,12 +201,44 @@ describe('enforcement', () => {
   });
 });
 
+describe('audit mode', () => {
+  it('is that of the endpoint or of the node, and changes no identity', () => {
+    for (const ofNode of [false, true]) {
+      using scene = createScene({ settings: { ...DEFAULT_SETTINGS, audit: ofNode } });
+      const { inputs, desired } = scene.tables;
+      const row = endpointOf(
+        {
+          ...meta('web'),
+          kind: 'Pod',
+          audit: false,
+          spec: { serviceAccount: 'default', containers: [], restartPolicy: 'Always' },
+        },
+        10,
+      );
+      inputs.endpoints.set('default/web', row);
+      scene.compute.step();
+      const before = desired.enforcement.get('default/web');
+      assert.equal(before?.audit, ofNode);
+      inputs.endpoints.set('default/web', { ...row, audit: true });
+      scene.compute.step();
+      const after = desired.enforcement.get('default/web');
+      assert.deepEqual([after?.audit, after?.identity], [true, before?.identity]);
+      assert.equal(desired.endpoints.get('default/web')?.endpoint.audit, true);
+    }
+  });
+});
+
 describe('cost', () => {
   it('of a pod or a policy is what it is about, however many others there are', () => {
     using scene = createScene();
     const { inputs, desired } = scene.tables;
     const web = endpointOf(
-      { ...meta('web'), kind: 'Pod', spec: { serviceAccount: 'default', containers: [], restartPolicy: 'Always' } },
+      {
+        ...meta('web'),
+        kind: 'Pod',
+        audit: false,
+        spec: { serviceAccount: 'default', containers: [], restartPolicy: 'Always' },
+      },
       10,
     );
     for (let i = 0; i < 400; i++) {

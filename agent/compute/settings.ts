@@ -12,19 +12,26 @@ export interface PolicySettings {
   readonly enforcement: EnforcementMode;
   /** Which labels of pods make identities. */
   readonly labels: LabelFilter;
+  /** Audit mode of every endpoint, and of the node itself. */
+  readonly audit: boolean;
 }
 
 const MODES: readonly EnforcementMode[] = ['default', 'always', 'never'];
 
-/** Settings from texts: the mode, and the words of createLabelFilter with blanks between them. */
-export function readPolicySettings(texts: {
+/** Settings from options: the mode, and the words of createLabelFilter with blanks between them. */
+export function readPolicySettings(written: {
   readonly enforcement: string;
   readonly labels: string;
+  readonly audit: boolean;
 }): Result<PolicySettings, string> {
-  const enforcement = MODES.find((mode) => mode === texts.enforcement);
-  if (!enforcement) return err(`Cannot enforce policy: "${texts.enforcement}" is none of ${MODES.join(', ')}`);
-  const words = texts.labels.split(/\s+/).filter((word) => word !== '');
-  return ok({ enforcement, labels: createLabelFilter(words) });
+  const enforcement = MODES.find((mode) => mode === written.enforcement);
+  if (!enforcement) return err(`Cannot enforce policy: "${written.enforcement}" is none of ${MODES.join(', ')}`);
+  const words = written.labels.split(/\s+/).filter((word) => word !== '');
+  return ok({ enforcement, labels: createLabelFilter(words), audit: written.audit });
 }
 
-export const DEFAULT_SETTINGS: PolicySettings = { enforcement: 'default', labels: defaultLabelFilter };
+export const DEFAULT_SETTINGS: PolicySettings = {
+  enforcement: 'default',
+  labels: defaultLabelFilter,
+  audit: false,
+};

@@ -143,6 +143,7 @@ const pod = (name: string, n: number): Parameters<Tables['desired']['endpoints']
       labels: {},
       annotations: {},
       origin: { file: '', line: 0 },
+      audit: false,
       spec: { serviceAccount: 'default', containers: [], restartPolicy: 'Always' },
     },
     n,

@@ -182,9 +182,9 @@ describe('explain', () => {
 
   test('knows audit mode', () => {
     const world = worldOf([WEB_TO_API]);
-    const row = world.tables.inputs.endpoints.get('default/api');
+    const row = world.tables.desired.enforcement.get('default/api');
     assert.ok(row);
-    world.tables.inputs.endpoints.set('default/api', { ...row, audit: true });
+    world.tables.desired.enforcement.set('default/api', { ...row, audit: true });
     const { verdict, ingress } = ask(world, { from: 'db' });
     assert.deepEqual([verdict, ingress?.verdict, ingress?.audited], ['allow', 'deny', true]);
   });

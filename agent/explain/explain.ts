@@ -1,8 +1,9 @@
 // Why a flow passes or not: both directions, the rules that decide, and what would have to change.
 
-import { type Identity, identity } from '#common/ids.ts';
+import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import { IP_PROTOCOL } from '../policy/l4.ts';
+import { HOST_ENDPOINT } from '../tables.ts';
 import { changeFor, formatReference } from './change.ts';
 import type { Answer, Direction } from './lookup.ts';
 import type { Explanation, HttpRequest, Party, Question, Side } from './model.ts';
@@ -100,7 +101,7 @@ function explainSide(asked: Asked, world: World): Side | undefined {
     rules: world.rules(answer.cookie),
     selecting: world.selecting(identity(subject.identity), direction),
   };
-  const audited = answer.verdict === 'deny' && world.tables.inputs.endpoints.get(subject.name)?.audit === true;
+  const audited = answer.verdict === 'deny' && world.audits(endpointOf(subject));
   const isRefused = answer.verdict === 'deny' || requestAnswer?.verdict === 'deny';
   const isDenied = requestAnswer?.reason.startsWith('a deny rule') === true;
   return {
@@ -121,6 +122,10 @@ function explainSide(asked: Asked, world: World): Side | undefined {
         }
       : {}),
   };
+}
+
+function endpointOf({ name, identity: number }: Party): string {
+  return number === RESERVED.host ? HOST_ENDPOINT : name;
 }
 
 function isSubject({ identity: number }: Party, world: World): boolean {

@@ -54,6 +54,24 @@ test('`verdictMatrix` has every pair of workloads, and says who decides', () => 
   assert.equal(matrix.cells.length, 5 * 5 - 4, 'all but each single pod with itself');
 });
 
+test('`verdictMatrix` tells pods in audit mode apart, and what passes because of it', () => {
+  const world = worldOf([policy('shop', 'shop', 'ingress: [{}]')]);
+  const { enforcement } = world.tables.desired;
+  const [key, row] = [...enforcement.entries()].find(([name]) => name.startsWith('default/shop')) ?? [];
+  assert.ok(key !== undefined && row !== undefined);
+  enforcement.set(key, { ...row, audit: true });
+  const matrix = verdictMatrix(ANY, world);
+  assert.ok(matrix.ok);
+  const shops = matrix.value.ends.filter(({ name }) => name.startsWith('default/shop'));
+  assert.deepEqual(shops.map(({ pods, audit }) => [pods.length, audit]).sort(), [
+    [1, false],
+    [1, true],
+  ]);
+  for (const { name, audit } of shops) {
+    assert.equal(cell(matrix.value, 'default/web', name).trim(), audit ? 'audit allow audit' : 'deny allow deny');
+  }
+});
+
 test('`verdictMatrix` takes peers outside and one namespace', () => {
   const matrix = matrixOf([API], { peers: ['entity:world', '192.0.2.7'], namespace: 'default' });
   assert.deepEqual(matrix.ends.map(({ name }) => name).slice(-3), ['default/web', 'entity:world', '192.0.2.7']);

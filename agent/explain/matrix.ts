@@ -1,8 +1,9 @@
 // Who may reach whom on which port: the verdict of every pair of workloads.
 
-import { type Identity, identity } from '#common/ids.ts';
+import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import { IP_PROTOCOL } from '../policy/l4.ts';
+import { HOST_ENDPOINT } from '../tables.ts';
 import type { Answer } from './lookup.ts';
 import { resolveParty } from './party.ts';
 import { formatPort, type Port, parsePort } from './port.ts';
@@ -16,9 +17,12 @@ export interface MatrixEnd {
   /** "namespace/name" of each; none: no pod. */
   readonly pods: readonly string[];
   readonly identity: number;
+  /** What their policy denies passes. */
+  readonly audit: boolean;
 }
 
-export type CellVerdict = 'allow' | 'deny' | 'redirect';
+/** 'audit': it is denied and passes all the same. */
+export type CellVerdict = 'allow' | 'deny' | 'redirect' | 'audit';
 
 /** One pair on one port. */
 export interface MatrixCell {
@@ -66,7 +70,10 @@ export function verdictMatrix(request: MatrixRequest, world: World): Result<Matr
     const found = resolveParty(text, world, { port: 0, protocol: 0 });
     if (!found.ok) return found;
     const { name, identity: number } = found.value.party;
-    if (!ends.some((end) => end.name === name)) ends.push({ name, pods: [], identity: number });
+    if (!ends.some((end) => end.name === name)) {
+      const audit = number === RESERVED.host && world.audits(HOST_ENDPOINT);
+      ends.push({ name, pods: [], identity: number, audit });
+    }
   }
   const ports = portsOf(request.ports, world);
   if (!ports.ok) return ports;
@@ -84,14 +91,18 @@ function podEnds(world: World): MatrixEnd[] {
   const groups = new Map<string, { end: Omit<MatrixEnd, 'pods'>; pods: string[] }>();
   const { desired, inputs } = world.tables;
   for (const [key, row] of inputs.endpoints.entries()) {
-    const number = desired.enforcement.get(key)?.identity;
+    const { identity: number, audit = false } = desired.enforcement.get(key) ?? {};
     if (number === undefined || row.device === undefined) continue;
-    const group = `${number} ${row.namespace}/${row.workload.name}`;
+    const group = `${number} ${audit} ${row.namespace}/${row.workload.name}`;
     const known = groups.get(group);
     if (known) known.pods.push(key);
-    else groups.set(group, { end: { name: `${row.namespace}/${row.workload.name}`, identity: number }, pods: [key] });
+    else
+      groups.set(group, {
+        end: { name: `${row.namespace}/${row.workload.name}`, identity: number, audit },
+        pods: [key],
+      });
   }
-  // Pods of one workload whose labels differ stand apart, under their own names.
+  // Pods of one workload whose labels or audit modes differ stand apart, under their own names.
   const byName = Map.groupBy(groups.values(), ({ end }) => end.name);
   const ends = [...groups.values()].map(({ end, pods }) => {
     const isAmbiguous = (byName.get(end.name)?.length ?? 0) > 1;
@@ -149,10 +160,13 @@ function cellOf(
   const egress = ask('egress', from, to);
   const ingress = ask('ingress', to, from);
   if (!egress && !ingress) return undefined;
-  const verdicts = [egress?.verdict, ingress?.verdict];
-  const verdict = verdicts.includes('deny') ? 'deny' : verdicts.includes('redirect') ? 'redirect' : 'allow';
+  const sides = [
+    { answer: egress, verdict: egress && sideVerdict(egress, from) },
+    { answer: ingress, verdict: ingress && sideVerdict(ingress, to) },
+  ] as const;
+  const verdict = (['deny', 'redirect', 'audit'] as const).find((one) => sides.some((side) => side.verdict === one));
   // A denied flow is the work of those who deny; an allowed one of all who allow.
-  const deciding = [egress, ingress].filter((answer) => verdict !== 'deny' || answer?.verdict === 'deny');
+  const deciding = sides.filter((side) => verdict !== 'deny' || side.verdict === 'deny');
   const parsers = [
     parsersOf(egress, to.identity as Identity, world),
     parsersOf(ingress, from.identity as Identity, world),
@@ -161,12 +175,16 @@ function cellOf(
     from: from.name,
     to: to.name,
     port: formatPort(port),
-    verdict,
-    ...(egress ? { egress: egress.verdict } : {}),
-    ...(ingress ? { ingress: ingress.verdict } : {}),
-    policies: [...new Set(deciding.flatMap((answer) => answer?.policies ?? []))].sort(),
+    verdict: verdict ?? 'allow',
+    ...(sides[0].verdict ? { egress: sides[0].verdict } : {}),
+    ...(sides[1].verdict ? { ingress: sides[1].verdict } : {}),
+    policies: [...new Set(deciding.flatMap(({ answer }) => answer?.policies ?? []))].sort(),
     parsers: [...new Set(parsers.flat())].sort(),
   };
+}
+
+function sideVerdict({ verdict }: Answer, subject: MatrixEnd): CellVerdict {
+  return verdict === 'deny' && subject.audit ? 'audit' : verdict;
 }
 
 function parsersOf(answer: Answer | undefined, peer: Identity, world: World): readonly string[] {

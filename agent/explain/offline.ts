@@ -76,7 +76,7 @@ function endpointOf(
   number: number,
   { podCidr4, podCidr6 }: ReturnType<typeof nodeLayout>['addresses'],
 ): EndpointRow {
-  const { namespace, name, labels, spec } = object;
+  const { namespace, name, labels, audit, spec } = object;
   return {
     namespace,
     pod: name,
@@ -96,6 +96,7 @@ function endpointOf(
       containerId: '',
     },
     ready: true,
+    audit,
     namedPorts: spec.containers.flatMap(({ ports }) => ports.filter((port) => port.name !== '')),
   };
 }

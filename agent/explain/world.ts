@@ -15,6 +15,8 @@ export interface World extends Lookup {
   labelsOf(identity: Identity): readonly string[];
   /** Policies that speak of a direction of the subject, by name. */
   selecting(subject: Identity, direction: Direction): readonly PolicyReference[];
+  /** Is the endpoint ("namespace/name", or the node itself) in audit mode? */
+  audits(endpoint: string): boolean;
   /** The policy with this objectKey, with its place if it is in force. */
   policy(key: string): PolicyReference;
   /** The rules behind a cookie. */
@@ -37,6 +39,7 @@ export function createWorld(tables: Tables): World {
     tables,
     labelsOf,
     policy,
+    audits: (endpoint) => desired.enforcement.get(endpoint)?.audit ?? false,
     selecting(subject, direction) {
       const labels = labelsOf(subject).map(parseIdentityLabel);
       const isNode = labels.some(({ source, key }) => source === 'reserved' && key === 'host');

@@ -80,8 +80,7 @@ export function sceneTables(): Tables {
         namespace: 'default',
         name,
         labels: row.labels,
-        annotations: {},
-        origin,
+        ...{ annotations: {}, origin, audit: false },
         spec: { serviceAccount: 'default', containers: [container], restartPolicy: 'Always' },
       },
       workload: row.workload,
@@ -100,7 +99,13 @@ export function sceneTables(): Tables {
       labels: [`k8s:class=${label}`, 'k8s:io.kubernetes.pod.namespace=default'],
       namedPorts: [],
     });
-    desired.enforcement.set(key, { endpoint: key, identity: id, ingress: label === 'deathstar', egress: false });
+    desired.enforcement.set(key, {
+      endpoint: key,
+      identity: id,
+      ingress: label === 'deathstar',
+      egress: false,
+      audit: false,
+    });
     desired.policy.set(`${name} egress`, openDirection(id, 'egress'));
     if (label !== 'deathstar') desired.policy.set(`${name} ingress`, openDirection(id, 'ingress'));
   }
@@ -130,8 +135,7 @@ function fillNode({ inputs, desired }: Tables): void {
   desired.enforcement.set('kube-system/kube-dns', {
     endpoint: 'kube-system/kube-dns',
     identity: id,
-    ingress: false,
-    egress: false,
+    ...{ ingress: false, egress: false, audit: false },
   });
   inputs.services.set('default/deathstar', {
     kind: 'Service',

@@ -24,8 +24,18 @@ const providers: MetricsProviders = {
   ],
 };
 
+const AUDITED = {
+  'default/a': { ingress: true, egress: false },
+  'default/b': { ingress: false, egress: true },
+  'default/c': { ingress: true, egress: true },
+  'default/d': { ingress: false, egress: false },
+} as const;
+
 function scene(): AgentMetrics {
   const tables = sceneTables();
+  for (const [name, directions] of Object.entries(AUDITED)) {
+    tables.desired.enforcement.set(name, { endpoint: name, identity: identity(9), ...directions, audit: true });
+  }
   const metrics = createAgentMetrics({ tables, providers, version: '1.2.3' });
   const pipeline = createFlowPipeline({ node: 'node0', tables, clock: sceneClock, sink: metrics.flows });
   pipeline.kernelEvent(flowEvent(STEERED));
@@ -52,7 +62,10 @@ const EXPECTED = [
   'cilium_policy_change_total{outcome="success"} 1',
   'cilium_policy_change_total{outcome="fail"} 0',
   'cilium_policy_endpoint_enforcement_status{enforcement="ingress"} 1',
-  'cilium_policy_endpoint_enforcement_status{enforcement="none"} 3',
+  'cilium_policy_endpoint_enforcement_status{enforcement="none"} 4',
+  ...['ingress', 'egress', 'both'].map(
+    (directions) => `cilium_policy_endpoint_enforcement_status{enforcement="audit-${directions}"} 1`,
+  ),
   'cilium_policy_implementation_delay_count{source="file"} 1',
   'cilium_identity{type="cluster_local"} 3',
   'cilium_ip_addresses{family="ipv4"} 4',

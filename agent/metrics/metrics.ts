@@ -5,6 +5,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { dropReasonText } from '#observe/flow/drop-reasons.ts';
 import type { FlowSink } from '../flows/pipeline.ts';
 import type { Tables } from '../tables.ts';
+import { ENFORCEMENT_STATES, enforcementState } from './enforcement.ts';
 import { createFlowMetrics } from './flows.ts';
 import type { MetricsProviders } from './providers.ts';
 
@@ -222,12 +223,13 @@ function registerTables(registry: Registry, tables: Tables, providers: MetricsPr
   gauge('cilium_policy_max_revision', { help: 'Policy revision in force.' }, (add) =>
     add({}, providers.policyRevision()),
   );
-  const status = { help: 'Endpoints by the directions that are under policy.', labelNames: ['enforcement'] };
+  const status = {
+    help: 'Endpoints by the directions that are under policy; audit-…: in audit mode.',
+    labelNames: ['enforcement'],
+  };
   gauge('cilium_policy_endpoint_enforcement_status', status, (add) => {
-    for (const enforcement of ['none', 'ingress', 'egress', 'both']) add({ enforcement }, 0);
-    for (const { ingress, egress } of enforcement.values()) {
-      add({ enforcement: ingress && egress ? 'both' : ingress ? 'ingress' : egress ? 'egress' : 'none' }, 1);
-    }
+    for (const enforcement of ENFORCEMENT_STATES) add({ enforcement }, 0);
+    for (const row of enforcement.values()) add({ enforcement: enforcementState(row) }, 1);
   });
   gauge('cilium_identity', { help: 'Identities in use.', labelNames: ['type'] }, (add) => {
     for (const type of ['reserved', 'cluster_local', 'node_local']) add({ type }, 0);

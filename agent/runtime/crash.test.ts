@@ -31,7 +31,7 @@ function row(name: string): PodRow {
   const meta = { namespace: 'default', name, labels: {}, annotations: {}, origin: { file: 'f', line: 1 } };
   const container = { name: 'main', command: ['sleep'], args: ['1000'], env: [], workingDir: '', ports: [] };
   const spec = { serviceAccount: 'default', containers: [container], restartPolicy: 'Always' as const };
-  const object: PodObject = { kind: 'Pod', ...meta, spec };
+  const object: PodObject = { kind: 'Pod', ...meta, audit: false, spec };
   return { object, workload: { kind: 'Pod', name } };
 }
 

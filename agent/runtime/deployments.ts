@@ -30,11 +30,11 @@ function podsOf(deployment: DeploymentObject): [string, PodRow][] {
   const { namespace, name, origin, replicas, template } = deployment;
   return Array.from({ length: replicas }, (_, index) => {
     const pod = podName(deployment, index);
-    const { labels, annotations, spec } = template;
+    const { labels, annotations, audit, spec } = template;
     return [
       `${namespace}/${pod}`,
       {
-        object: { kind: 'Pod', namespace, name: pod, labels, annotations, origin, spec },
+        object: { kind: 'Pod', namespace, name: pod, labels, annotations, origin, audit, spec },
         workload: { kind: 'Deployment', name },
       },
     ];

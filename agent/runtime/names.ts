@@ -1,6 +1,7 @@
 // Names of the pods of a Deployment: the same ones whenever they are asked for, so that a restart finds its pods again.
 
 import { createHash } from 'node:crypto';
+import { isOwnAnnotation } from '#mesh-config/kinds/annotations.ts';
 import type { DeploymentObject } from '#mesh-config/model.ts';
 
 /** Letters and digits that spell no words and are not mistaken for each other, as Kubernetes uses them. */
@@ -21,8 +22,10 @@ export function hashOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
 }
 
-function templateHash(template: DeploymentObject['template']): string {
-  const digest = createHash('sha256').update(JSON.stringify(template)).digest();
+// What Weir's own annotations say takes effect on pods that run: their Deployment does not replace them for it.
+function templateHash({ labels, annotations: all, spec }: DeploymentObject['template']): string {
+  const annotations = Object.fromEntries(Object.entries(all).filter(([key]) => !isOwnAnnotation(key)));
+  const digest = createHash('sha256').update(JSON.stringify({ labels, annotations, spec })).digest();
   return [...digest.subarray(0, HASH_LENGTH)].map((byte) => ALPHABET[byte % ALPHABET.length]).join('');
 }
 

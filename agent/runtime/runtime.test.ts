@@ -39,7 +39,7 @@ function spec(script: string, more: Partial<PodSpec> = {}): PodSpec {
 
 function pod(name: string, podSpec: PodSpec): PodRow {
   const meta = { namespace: 'default', name, labels: { app: name }, annotations: {}, origin };
-  return { object: { kind: 'Pod', ...meta, spec: podSpec }, workload: { kind: 'Pod', name } };
+  return { object: { kind: 'Pod', ...meta, audit: false, spec: podSpec }, workload: { kind: 'Pod', name } };
 }
 
 describe('runtime', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
@@ -192,7 +192,7 @@ describe('runtime', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
   test('a Deployment has the same pods after a restart and new ones for a new template', async () => {
     const deployment = (script: string, replicas: number): DeploymentObject => ({
       ...{ kind: 'Deployment', namespace: 'default', name: 'web', labels: {}, annotations: {}, origin, replicas },
-      template: { labels: { app: 'web' }, annotations: {}, spec: spec(script) },
+      template: { labels: { app: 'web' }, annotations: {}, audit: false, spec: spec(script) },
     });
     tables.inputs.deployments.set('default/web', deployment('sleep 1000', 2));
     await startAgent();
@@ -214,7 +214,7 @@ describe('runtime', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
 });
 
 test('podName gives each of a thousand replicas a name of its own', () => {
-  const template = { labels: {}, annotations: {}, spec: spec('true') };
+  const template = { labels: {}, annotations: {}, audit: false, spec: spec('true') };
   const meta = { namespace: 'default', name: 'x', labels: {}, annotations: {}, origin };
   const deployment: DeploymentObject = { kind: 'Deployment', ...meta, replicas: 1000, template };
   const names = new Set(Array.from({ length: 1000 }, (_, index) => podName(deployment, index)));
@@ -222,6 +222,12 @@ test('podName gives each of a thousand replicas a name of its own', () => {
   assert.match(podName(deployment, 0), /^x-[b-df-hj-np-tv-xz24-9]{9}-[b-df-hj-np-tv-xz24-9]{5}$/);
   const other = { ...deployment, template: { ...template, labels: { a: 'b' } } };
   assert.notEqual(podName(deployment, 0), podName(other, 0));
+  const annotated = (key: string, audit = false): DeploymentObject => ({
+    ...deployment,
+    template: { ...template, annotations: { [key]: 'enabled' }, audit },
+  });
+  assert.notEqual(podName(deployment, 0), podName(annotated('example.com/restarted-at'), 0));
+  assert.equal(podName(deployment, 0), podName(annotated('policy.weir.io/audit-mode', true), 0), 'the same pods');
 });
 
 test('restartDelayMs grows to its bound', () => {

@@ -53,7 +53,10 @@ function rig(tables = createTables(), kernel = fakeKernel()): Rig {
     enforce(ingress, egress) {
       const { enforcement } = tables.desired;
       if (!ingress && !egress) enforcement.delete(HOST_ENDPOINT);
-      else enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress, egress });
+      else {
+        const row = { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ingress, egress, audit: false };
+        enforcement.set(HOST_ENDPOINT, row);
+      }
     },
     config: () => kernel.maps.node_config.get(0),
   };

@@ -187,6 +187,7 @@ test("the host's own policy is asked when it is enforced", async () => {
     identity: RESERVED.host,
     ingress: true,
     egress: false,
+    audit: false,
   });
   await kernel.load(tables.desired);
   assert.equal(kernel.ask(flow).ingress?.action, 'allow');

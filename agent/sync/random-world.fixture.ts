@@ -111,7 +111,7 @@ export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
     }
   }
   if (host.ingress || host.egress) {
-    desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ...host });
+    desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ...host, audit: false });
   }
   return desired;
 }

@@ -24,6 +24,7 @@ const SLOPE_DEGREES = { wide: 45, narrow: 65 } as const;
 const STYLES = {
   allow: { fill: '#cfe8cf', ink: '#14532d', word: 'allow', letter: '' },
   redirect: { fill: '#fde9b8', ink: '#7a4a00', word: 'proxy', letter: 'L7' },
+  audit: { fill: '#d9e4f5', ink: '#1e3a8a', word: 'audit', letter: 'a' },
   'deny-out': { fill: '#f6cfcf', ink: '#7f1d1d', word: 'deny out', letter: 'o' },
   'deny-in': { fill: '#f6cfcf', ink: '#7f1d1d', word: 'deny in', letter: 'i' },
   'deny-both': { fill: '#eda9a9', ink: '#7f1d1d', word: 'deny both', letter: 'b' },
@@ -33,6 +34,7 @@ const STYLES = {
 const LEGEND: readonly (readonly [keyof typeof STYLES, string])[] = [
   ['allow', 'allowed'],
   ['redirect', 'request by request'],
+  ['audit', 'denied, and passes in audit mode'],
   ['deny-out', "refused by the sender's egress policy"],
   ['deny-in', "refused by the receiver's ingress policy"],
   ['deny-both', 'refused by both'],

@@ -9,7 +9,8 @@ const MAX_WIDTH = 120;
 const WORD_WIDTH = 9;
 const GAP = 3;
 
-const LETTERS = '+ allowed, L7 request by request, o refused by the sender, i by the receiver, b by both\n';
+const LETTERS =
+  '+ allowed, L7 request by request, a passes in audit mode, o refused by the sender, i by the receiver, b by both\n';
 
 /** The matrix for people. */
 export function renderMatrix(matrix: Matrix): string {
@@ -46,17 +47,17 @@ function portTable(
   return renderTable([title, ...columns], rows, { plainHeaders: true });
 }
 
-/** "allow", "http", "deny(in)". */
+/** "allow", "http", "audit", "deny(in)". */
 export function cellWord(cell: MatrixCell | undefined): string {
   if (cell === undefined) return '.';
-  if (cell.verdict !== 'deny') return cell.verdict === 'allow' ? 'allow' : (cell.parsers[0] ?? 'proxy');
+  if (cell.verdict !== 'deny') return cell.verdict === 'redirect' ? (cell.parsers[0] ?? 'proxy') : cell.verdict;
   if (cell.egress !== 'deny') return 'deny(in)';
   return cell.ingress === 'deny' ? 'deny' : 'deny(out)';
 }
 
 function cellLetter(cell: MatrixCell | undefined): string {
   if (cell === undefined) return '.';
-  if (cell.verdict !== 'deny') return cell.verdict === 'allow' ? '+' : 'L7';
+  if (cell.verdict !== 'deny') return { allow: '+', redirect: 'L7', audit: 'a' }[cell.verdict];
   if (cell.egress !== 'deny') return 'i';
   return cell.ingress === 'deny' ? 'b' : 'o';
 }

@@ -9,7 +9,7 @@ const CELL: MatrixCell = { from: 'n/a', to: 'n/b', port: '80/TCP', verdict: 'all
 function matrixOf(ends: number, cells: readonly MatrixCell[] = []): Matrix {
   const names = Array.from({ length: ends }, (_, i) => `n/${String.fromCharCode(97 + i)}`);
   return {
-    ends: names.map((name, identity) => ({ name, pods: [name], identity })),
+    ends: names.map((name, identity) => ({ name, pods: [name], identity, audit: false })),
     ports: ['80/TCP'],
     cells,
     morePorts: [],
@@ -22,6 +22,7 @@ test('`cellWord` says who refuses', () => {
     [{}, 'allow'],
     [{ verdict: 'redirect', parsers: ['kafka'] }, 'kafka'],
     [{ verdict: 'redirect' }, 'proxy'],
+    [{ verdict: 'audit', ingress: 'audit' }, 'audit'],
     [{ verdict: 'deny', egress: 'deny', ingress: 'allow' }, 'deny(out)'],
     [{ verdict: 'deny', egress: 'redirect', ingress: 'deny' }, 'deny(in)'],
     [{ verdict: 'deny', egress: 'deny', ingress: 'deny' }, 'deny'],

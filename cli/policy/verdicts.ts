@@ -20,7 +20,8 @@ interface VerdictsOptions extends AnswerOptions {
 
 const HELP_TAIL = `
 Pods of one workload that policy cannot tell apart are one row. A verdict is for a connection: "http" means that the proxy
-decides each request. "deny(out)" is refused by the sender's egress policy, "deny(in)" by the receiver's ingress policy.
+decides each request, "audit" that policy denies it and it passes all the same. "deny(out)" is refused by the sender's egress
+policy, "deny(in)" by the receiver's ingress policy.
 Example: weir policy verdicts -f mesh/ --ports 80,53/UDP --peers entity:world -o svg --write verdicts.svg`;
 
 /** Adds `verdicts` to `weir policy`. */

@@ -5,6 +5,7 @@ import type { Labels } from '../model.ts';
 import { ignored, type Notes, notesFor, objectOf, unsupported } from '../schema/fields.ts';
 import { annotations, dnsLabel, labels } from '../schema/names.ts';
 import type { Report } from '../schema/report.ts';
+import { lowerPodAnnotations } from './annotations.ts';
 import { defineKind, metadataOf, statusNote, typeFields } from './kind.ts';
 import { lowerPodSpec, podSpecSchema } from './pod.ts';
 import { labelSelector, lowerPlainSelector } from './selector.ts';
@@ -52,7 +53,7 @@ export const deploymentKind = defineKind({
   schema,
   lower({ spec }, meta, { report }) {
     const { metadata, spec: pod } = spec.template;
-    const podLabels = metadata?.labels ?? {};
+    const { labels: podLabels = {}, annotations: notes = {} } = metadata ?? {};
     checkSelector(spec, podLabels, report);
     if (pod.restartPolicy !== undefined && pod.restartPolicy !== 'Always') {
       report.problem(['spec', 'template', 'spec', 'restartPolicy'], 'must be Always in a Deployment');
@@ -63,7 +64,8 @@ export const deploymentKind = defineKind({
       replicas: spec.replicas ?? 1,
       template: {
         labels: podLabels,
-        annotations: metadata?.annotations ?? {},
+        annotations: notes,
+        ...lowerPodAnnotations(notes, { path: ['spec', 'template', 'metadata', 'annotations'], report }),
         spec: lowerPodSpec(pod, { path: ['spec', 'template', 'spec'], report }),
       },
     };

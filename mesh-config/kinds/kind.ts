@@ -7,6 +7,7 @@ import { annotations, dnsLabel, labels } from '../schema/names.ts';
 import type { Report } from '../schema/report.ts';
 import { validate } from '../schema/validate.ts';
 import type { Path } from '../yaml.ts';
+import { refuseOwnAnnotations } from './annotations.ts';
 
 /** What is switched on where objects are read. */
 export interface ReadOptions {
@@ -97,6 +98,7 @@ export function defineKind<Schema extends z.ZodType<{ metadata: WrittenMetadata 
         annotations: notes,
         origin,
       };
+      if (definition.kind !== 'Pod') refuseOwnAnnotations(notes, { path: ['metadata', 'annotations'], report });
       return definition.lower(valid, meta, source);
     },
   };

@@ -6,6 +6,7 @@ import { objectOf } from '../schema/fields.ts';
 import { dnsLabel, portName, portNumber, processText } from '../schema/names.ts';
 import { type Report, show } from '../schema/report.ts';
 import type { Path } from '../yaml.ts';
+import { lowerPodAnnotations } from './annotations.ts';
 import { expandVariables } from './expand.ts';
 import { defineKind, metadataOf, statusNote, typeFields } from './kind.ts';
 import { containerNotes, containerPortNotes, envNotes, podNotes } from './pod-notes.ts';
@@ -64,6 +65,7 @@ export const podKind = defineKind({
   lower: (value, meta, { report }) => ({
     kind: 'Pod',
     ...meta,
+    ...lowerPodAnnotations(meta.annotations, { path: ['metadata', 'annotations'], report }),
     spec: lowerPodSpec(value.spec, { path: ['spec'], report }),
   }),
 });

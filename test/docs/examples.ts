@@ -18,7 +18,7 @@ export interface ExpectedLine {
 }
 
 export interface ExpectedFlow {
-  /** "allowed", "denied", or a parser of the proxy. */
+  /** "allowed", "audited", "denied", or a parser of the proxy. */
   readonly verdict: string;
   readonly question: Question;
 }

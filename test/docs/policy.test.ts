@@ -15,9 +15,10 @@ const CRDS = ['ciliumnetworkpolicies', 'ciliumclusterwidenetworkpolicies', 'cili
 const examples = readExamples(PAGE);
 const mesh = examples.find(({ word }) => word === 'mesh')?.yaml ?? '';
 
-/** "allowed", "denied", or the parser that decides. */
+/** "allowed", "audited", "denied", or the parser that decides. */
 function verdictOf({ verdict, egress, ingress }: Explanation): string {
-  if (verdict !== 'redirect') return verdict === 'deny' ? 'denied' : 'allowed';
+  if (verdict === 'deny') return 'denied';
+  if (verdict === 'allow') return egress?.audited || ingress?.audited ? 'audited' : 'allowed';
   const parsers = [egress, ingress].flatMap((side) => side?.requests?.parsers ?? []);
   return parsers[0] ?? 'proxy';
 }

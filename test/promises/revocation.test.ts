@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   apps,
   needsRoot,
+  nextOf,
   pod,
   policy,
   ports,
@@ -17,25 +18,10 @@ import {
   type TestMesh,
 } from '../mesh.ts';
 
-const LINE_TIMEOUT_MS = 10_000;
-
 const ALLOW_L4 = policy('p', 'server', { ingress: [{ fromEndpoints: apps('client'), toPorts: ports([80]) }] });
 const ALLOW_NOBODY = policy('p', 'server', { ingress: [{ fromEndpoints: apps('nobody'), toPorts: ports([80]) }] });
 const allowPath = (path: string): ReturnType<typeof policy> =>
   policy('p', 'server', { ingress: [{ fromEndpoints: apps('client'), toPorts: ports([80], [{ path }]) }] });
-
-/** Waits for the next line that is one of `wanted`; the lines between are what the old policy gave. */
-async function nextOf(running: Running, wanted: readonly string[], from = running.seen.length): Promise<string> {
-  const deadline = performance.now() + LINE_TIMEOUT_MS;
-  for (;;) {
-    const found = running.seen.slice(from).find((line) => wanted.includes(line));
-    if (found !== undefined) return found;
-    if (performance.now() > deadline) {
-      throw new Error(`Cannot see ${wanted.join(' or ')} within ${LINE_TIMEOUT_MS} ms: ${running.seen.slice(from)}`);
-    }
-    await sleep(20);
-  }
-}
 
 describe('revocation', { skip: needsRoot }, () => {
   let mesh: TestMesh;
