@@ -3,7 +3,12 @@
 import { z } from 'zod';
 
 const LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
+// Within a name of several labels only the whole has a limit.
+const PART = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const SUBDOMAIN = `${PART}(\\.${PART})*`;
 const QUALIFIED = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';
+
+const MAX_SUBDOMAIN = 253;
 
 const LABEL_RULE =
   'must be lower-case letters, digits and "-", 1 to 63 of them, beginning and ending with a letter or digit';
@@ -12,17 +17,18 @@ const PREFIX_RULE = 'must be a name, optionally after a DNS name and "/", like "
 /** RFC 1123 label: names of objects that become part of a DNS name. */
 export const dnsLabel = z.string().regex(new RegExp(`^${LABEL}$`), LABEL_RULE);
 
-/** RFC 1123 subdomain: labels with dots between. */
+/** RFC 1123 subdomain: names of objects; parts with dots between. */
 export const dnsSubdomain = z
   .string()
-  .max(253, 'is longer than 253 characters')
-  .regex(new RegExp(`^${LABEL}(\\.${LABEL})*$`), 'must be lower-case letters, digits, "-" and ".", as in a DNS name');
+  .max(MAX_SUBDOMAIN, `is longer than ${MAX_SUBDOMAIN} characters`)
+  .regex(new RegExp(`^${SUBDOMAIN}$`), 'must be lower-case letters, digits, "-" and ".", as in a DNS name');
 
 /** Key of a label or an annotation. */
 export const labelKey = z
   .string()
-  .regex(new RegExp(`^(${LABEL}(\\.${LABEL})*/)?${QUALIFIED}$`), PREFIX_RULE)
-  .max(317, 'is longer than 317 characters');
+  .regex(new RegExp(`^(${SUBDOMAIN}/)?${QUALIFIED}$`), PREFIX_RULE)
+  .max(MAX_SUBDOMAIN + 64, `is longer than ${MAX_SUBDOMAIN + 64} characters`)
+  .refine((text) => text.indexOf('/') <= MAX_SUBDOMAIN, `has more than ${MAX_SUBDOMAIN} characters before the "/"`);
 
 /** Value of a label. */
 export const labelValue = z

@@ -43,12 +43,17 @@ describe('names', () => {
       yes: ['a', 'a-1', '1', 'a'.repeat(63)],
       no: ['', 'A', '-a', 'a-', 'a.b', 'a'.repeat(64), 'a\n'],
     },
-    { name: 'dnsSubdomain', schema: dnsSubdomain, yes: ['a.b', 'a'], no: ['a..b', '.a', 'a.', `${'a.'.repeat(127)}a`] },
+    {
+      name: 'dnsSubdomain',
+      schema: dnsSubdomain,
+      yes: ['a.b', 'a', 'a'.repeat(253), `${'a'.repeat(64)}.b`],
+      no: ['a..b', '.a', 'a.', `${'a.'.repeat(127)}a`, 'a'.repeat(254), 'a-.b', 'a.-b'],
+    },
     {
       name: 'labelKey',
       schema: labelKey,
-      yes: ['a', 'A_b.c', 'x.y/Z'],
-      no: ['', '/a', 'x/', 'X.y/z', 'a b', 'a'.repeat(64), '__proto__'],
+      yes: ['a', 'A_b.c', 'x.y/Z', `${'x'.repeat(253)}/${'a'.repeat(63)}`],
+      no: ['', '/a', 'x/', 'X.y/z', 'a b', 'a'.repeat(64), `${'x'.repeat(254)}/a`, `x/${'a'.repeat(64)}`, '__proto__'],
     },
     {
       name: 'labelValue',

@@ -33,7 +33,18 @@ export type WrittenEgress = z.infer<typeof egress> | z.infer<typeof egressDeny>;
 
 const label = objectOf({ key: z.string(), value: z.string().optional(), source: z.string().optional() });
 
-const ruleNotes: Notes = { log: ignored('flows do not carry it') };
+/** Characters of a text for flows. */
+const MAX_LOG = 32;
+const log = objectOf(
+  {
+    value: z
+      .string()
+      .max(MAX_LOG, `is longer than ${MAX_LOG} characters`)
+      .regex(/^\P{C}*$/u, 'must be printable')
+      .optional(),
+  },
+  { nulls: 'refused' },
+);
 
 const DIRECTIONS = ['ingress', 'ingressDeny', 'egress', 'egressDeny'];
 
@@ -47,6 +58,7 @@ const commonFields = {
     .describe('Whether what no rule speaks of is denied in a direction. Default: where the rule has entries.'),
   description: z.string().optional().describe('A free text.'),
   labels: z.array(label).optional().describe('Free labels of the policy.'),
+  log: log.optional().describe('A text for flows: ignored, flows do not carry it.'),
 };
 
 const rule = objectOf(
@@ -55,7 +67,7 @@ const rule = objectOf(
     ...commonFields,
   },
   {
-    notes: { ...ruleNotes, nodeSelector: misplaced('only CiliumClusterwideNetworkPolicy may have it') },
+    notes: { nodeSelector: misplaced('only CiliumClusterwideNetworkPolicy may have it') },
     nulls: 'refused',
     atLeastOne: DIRECTIONS,
   },
@@ -68,7 +80,6 @@ const clusterRule = objectOf(
     ...commonFields,
   },
   {
-    notes: ruleNotes,
     nulls: 'refused',
     exactlyOne: ['endpointSelector', 'nodeSelector'],
     atLeastOne: DIRECTIONS,

@@ -43,26 +43,21 @@ const API_KEYS = [
   'describeconfigs',
   'alterconfigs',
 ];
-const ROLES = ['produce', 'consume'] as const;
 /** Versions are 16 bits, with a sign. */
 const MAX_VERSION = 32767;
 
-/** One rule. Names of roles and requests have no case. */
+/** One rule. Names of requests have no case. */
 export function lowerKafka(written: WrittenKafkaRule, { path, report }: Place): KafkaRule {
-  const { apiVersion: version = '', clientID: clientId = '', topic = '' } = written;
-  const role = ROLES.find((name) => name === written.role?.toLowerCase()) ?? '';
+  const { role = '', apiVersion: version = '', clientID: clientId = '', topic = '' } = written;
   const apiKey = written.apiKey?.toLowerCase() ?? '';
-  if (role === '' && (written.role ?? '') !== '') {
-    report.problem([...path, 'role'], `${show(written.role)} is none of ${ROLES.join(', ')}`);
-  }
   if (apiKey !== '' && !API_KEYS.includes(apiKey)) {
     const hint = didYouMean(apiKey, API_KEYS) || `: write one of ${API_KEYS.join(', ')}`;
     report.problem([...path, 'apiKey'], `${show(written.apiKey)} is no name of a request${hint}`);
   }
-  if ((written.role ?? '') !== '' && apiKey !== '') {
+  if (role !== '' && apiKey !== '') {
     report.problem(
       [...path, 'apiKey'],
-      `${show(written.apiKey)} cannot stand beside the role ${show(written.role)}: write one of both`,
+      `${show(written.apiKey)} cannot stand beside the role ${show(role)}: write one of both`,
     );
   }
   if (version !== '' && (!/^\d{1,5}$/.test(version) || Number(version) > MAX_VERSION)) {

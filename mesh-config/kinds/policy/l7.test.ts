@@ -76,7 +76,7 @@ describe('rules for requests', () => {
     },
     {
       name: 'of Kafka',
-      rules: '{kafka: [{role: Produce, topic: a.b_C-1}, {apiKey: FETCH, apiVersion: "2", clientID: c}, {}]}',
+      rules: '{kafka: [{role: produce, topic: a.b_C-1}, {apiKey: FETCH, apiVersion: "2", clientID: c}, {}]}',
       l7: {
         kind: 'kafka',
         rules: [
@@ -124,9 +124,9 @@ describe('rules for requests', () => {
   });
 });
 
-test('server names are lower case', () => {
-  const { rule } = toPorts(`{${TCP}, serverNames: [Www.Example.com, "*.example.com"]}`);
-  assert.deepEqual(rule.serverNames, ['www.example.com', '*.example.com']);
+test('server names are lower case and without a dot at their end', () => {
+  const { rule } = toPorts(`{${TCP}, serverNames: [Www.Example.com, "*.example.com", a.b.]}`);
+  assert.deepEqual(rule.serverNames, ['www.example.com', '*.example.com', 'a.b']);
   assert.equal(rule.l7, undefined);
 });
 

@@ -59,6 +59,9 @@ export function portsToLookAt({ l7, hasServerNames, ports }: Inspected, place: E
     place.report.problem([...place.path, 'serverNames'], reason);
   }
   checkDirection(looked, { ...place, path: [...place.path, ...at] });
+  if (looked === 'dns' && ports.length === 0) {
+    place.report.problem([...place.path, 'ports'], 'required where DNS rules are: write the ports of the DNS servers');
+  }
   return ports.map((match, i) => {
     const port = inside(place, 'ports', i);
     const isTcp = looked === 'names' && match.protocol === 'ANY';

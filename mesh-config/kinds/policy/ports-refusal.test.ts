@@ -16,6 +16,21 @@ const CASES: readonly { name: string; field?: string; entry: string; reasons: re
   { name: 'a port that is too large', entry: ports('{port: "65536"}'), reasons: [/"65536" is over 65535/] },
   { name: 'an empty port', entry: ports('{port: ""}'), reasons: [/"" is no port: write a number/] },
   { name: 'a missing port', entry: ports('{protocol: TCP}'), reasons: [/port: required, but missing/] },
+  {
+    name: 'what is no number in any base',
+    entry: ports('{port: "08"}, {port: "0x0000000000010000"}, {port: under_score}, {port: 0b0000000000000002}'),
+    reasons: [
+      /"08" is no port: write a number/,
+      /"0x0000000000010000" is over 65535/,
+      /"under_score" is no port: write a number/,
+      /"0b0000000000000002" is no port: write a number/,
+    ],
+  },
+  {
+    name: '"_" that is not between digits',
+    entry: ports('{port: "1__0"}, {port: "_1"}, {port: "1_"}'),
+    reasons: [/"1__0" is no port/, /"_1" is no port/, /"1_" is no port/],
+  },
   { name: 'a range in the port', entry: ports('{port: "80-90"}'), reasons: [/"80-90" is no port: .* endPort/] },
   { name: 'a name that is too long', entry: ports(`{port: ${'a'.repeat(16)}}`), reasons: [/up to 15 characters/] },
   {
@@ -123,16 +138,37 @@ const CASES: readonly { name: string; field?: string; entry: string; reasons: re
     name: 'Kafka rules',
     entry: rules(
       TCP,
-      '{kafka: [{role: produce, apiKey: fetch}, {role: own}, {apiKey: fetsh}, {apiVersion: x}, {apiVersion: "40000"}, {topic: a/b}]}',
+      '{kafka: [{role: produce, apiKey: fetch}, {apiKey: fetsh}, {apiVersion: x}, {apiVersion: "40000"}, {topic: a/b}]}',
     ),
     reasons: [
       /kafka\[0\]\.apiKey: "fetch" cannot stand beside the role "produce"/,
-      /kafka\[1\]\.role: "own" is none of produce, consume/,
-      /kafka\[2\]\.apiKey: .*did you mean "fetch"\?/,
-      /kafka\[3\]\.apiVersion: "x" is no version/,
-      /kafka\[4\]\.apiVersion: "40000" is no version/,
-      /kafka\[5\]\.topic: "a\/b" is no topic/,
+      /kafka\[1\]\.apiKey: .*did you mean "fetch"\?/,
+      /kafka\[2\]\.apiVersion: "x" is no version/,
+      /kafka\[3\]\.apiVersion: "40000" is no version/,
+      /kafka\[4\]\.topic: "a\/b" is no topic/,
     ],
+  },
+  {
+    name: 'roles of Kafka',
+    entry: rules(TCP, '{kafka: [{role: own}, {role: Produce}, {role: ""}, {role: consume}]}'),
+    reasons: [
+      /kafka\[0\]\.role: "own" is none of produce, consume/,
+      /kafka\[1\]\.role: "Produce" is none of produce, consume/,
+      /kafka\[2\]\.role: "" is none of produce, consume/,
+    ],
+  },
+  {
+    name: 'DNS rules without ports',
+    entry: '{toPorts: [{rules: {dns: [{matchName: a.b}]}}, {ports: [], rules: {dns: [{matchPattern: "*"}]}}]}',
+    reasons: [
+      /toPorts\[0\]\.ports: required where DNS rules are: write the ports of the DNS servers/,
+      /toPorts\[1\]\.ports: required where DNS rules are/,
+    ],
+  },
+  {
+    name: 'a nameless text for another parser',
+    entry: rules(TCP, '{l7proto: x, l7: [{a: b}, {"": b}]}'),
+    reasons: [/rules\.l7\[1\]\[""\]: must have a name/],
   },
   {
     name: 'server names beside rules',
@@ -143,6 +179,11 @@ const CASES: readonly { name: string; field?: string; entry: string; reasons: re
     name: 'bad server names',
     entry: `{toPorts: [{ports: [${TCP}], serverNames: ["", a..b, "a b"]}]}`,
     reasons: [/serverNames\[0\]/, /serverNames\[1\]/, /serverNames\[2\]: "a b" must be a server name/],
+  },
+  {
+    name: 'no server names',
+    entry: `{toPorts: [{ports: [${TCP}], serverNames: []}]}`,
+    reasons: [/serverNames: must have an entry: an empty list would let every name pass/],
   },
   {
     name: 'server names on UDP',

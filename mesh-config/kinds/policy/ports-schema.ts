@@ -43,7 +43,7 @@ export type WrittenHttpRule = z.infer<typeof httpRule>;
 
 const kafkaRule = objectOf(
   {
-    role: z.string().optional().describe('"produce" or "consume": all keys that this takes.'),
+    role: z.enum(['produce', 'consume']).optional().describe('"produce" or "consume": all keys that this takes.'),
     apiKey: z.string().optional().describe('Name of a request, like "fetch".'),
     apiVersion: z.string().optional().describe('A version, like "2"; absent: any.'),
     clientID: z.string().optional().describe('Client identifier; absent: any.'),
@@ -58,7 +58,7 @@ const port = objectOf(
     port: z
       .string()
       .max(63, 'is longer than 63 characters')
-      .regex(/^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, 'is no port: write a number from 0 (every port) to 65535, or a name')
+      .regex(/^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$/, 'is no port: write a number from 0 (every port) to 65535, or a name')
       .optional()
       .describe('A number, 0 for every port, or the name of a container port.'),
     endPort: z
@@ -88,7 +88,10 @@ const allowedRequests = objectOf(
     kafka,
     dns,
     l7proto: z.string().min(1, 'must not be empty').optional().describe('Name of another parser.'),
-    l7: z.array(z.record(z.string(), z.string())).optional().describe('What that parser is told.'),
+    l7: z
+      .array(z.record(z.string().min(1, 'must have a name'), z.string()))
+      .optional()
+      .describe('What that parser is told.'),
   },
   { nulls: 'refused', exactlyOne: ['http', 'kafka', 'dns', 'l7proto'] },
 );
@@ -105,13 +108,17 @@ const deniedRequests = objectOf(
 const serverName = z
   .string()
   .max(MAX_NAME, `is longer than ${MAX_NAME} characters`)
-  .regex(/^[-a-zA-Z0-9_*]+([.][-a-zA-Z0-9_*]+)*$/, 'must be a server name, in which "*" may stand for a part');
+  .regex(/^[-a-zA-Z0-9_*]+([.][-a-zA-Z0-9_*]+)*[.]?$/, 'must be a server name, in which "*" may stand for a part');
 
 const allowedPorts = objectOf(
   {
     ports,
     rules: allowedRequests.optional().describe('What requests on these ports must be.'),
-    serverNames: z.array(serverName).optional().describe('TLS server names that a client may ask for.'),
+    serverNames: z
+      .array(serverName)
+      .min(1, 'must have an entry: an empty list would let every name pass')
+      .optional()
+      .describe('TLS server names that a client may ask for.'),
   },
   {
     notes: {

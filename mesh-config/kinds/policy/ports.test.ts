@@ -27,6 +27,11 @@ describe('a port', () => {
     { written: '{port: "65535", protocol: TCP}', expected: '65535/TCP' },
     { written: '{port: "0120", protocol: TCP}', expected: '80/TCP', warns: /octal: it means 80/ },
     { written: '{port: "0x50", protocol: TCP}', expected: '0x50/TCP' },
+    { written: '{port: "0x0000000000000050", protocol: TCP}', expected: '80/TCP', warns: /hexadecimal: it means 80/ },
+    { written: '{port: "0B0000000001010000", protocol: TCP}', expected: '80/TCP', warns: /binary: it means 80/ },
+    { written: '{port: "0o0000000000000120", protocol: TCP}', expected: '80/TCP', warns: /octal: it means 80/ },
+    { written: '{port: "0_120", protocol: TCP}', expected: '80/TCP', warns: /octal: it means 80/ },
+    { written: '{port: "8_080", protocol: TCP}', expected: '8080/TCP' },
     { written: '{port: HTTP, protocol: TCP}', expected: 'http/TCP' },
     {
       written: '{port: web-1, endPort: 90}',

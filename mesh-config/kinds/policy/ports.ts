@@ -14,7 +14,7 @@ export function lowerToPorts(written: WrittenToPorts, place: EntryContext): Port
   const l7 = written.rules === undefined ? undefined : lowerRequests(written.rules, inside(place, 'rules'));
   const names = 'serverNames' in written ? (written.serverNames ?? []) : [];
   const looked = portsToLookAt({ l7, hasServerNames: names.length > 0, ports }, place);
-  return { ports: looked, l7, serverNames: names.map((name) => name.toLowerCase()) };
+  return { ports: looked, l7, serverNames: names.map((name) => name.toLowerCase().replace(/\.$/, '')) };
 }
 
 function lowerPort({ port: text, endPort = 0, protocol: written = 'ANY' }: WrittenPort, place: Place): PortMatch {
@@ -54,20 +54,31 @@ export function lowerPortText(
   return { kind: 'number', port, endPort: Math.max(port, endPort), protocol };
 }
 
-/** As strconv.ParseUint(text, 0, 16) of Go: a leading 0 means octal. undefined: refused. */
+/** undefined: refused. */
 function parsePort(text: string, place: Place): number | undefined {
-  const octal = /^0[0-7]+$/.test(text);
-  if (!octal && !/^(0|[1-9]\d{0,9})$/.test(text)) {
+  const port = numberOf(text);
+  if (port === undefined) {
     const right =
       'write a number from 0 (every port) to 65535, endPort for the end of a range, or a name of up to 15 characters';
     place.report.problem(place.path, `${show(text)} is no port: ${right}`);
     return undefined;
   }
-  const port = Number.parseInt(text, octal ? 8 : 10);
   if (port > 65535) {
     place.report.problem(place.path, `${show(text)} is over 65535, the last port`);
     return undefined;
   }
-  if (octal) place.report.warn(place.path, `${show(text)} begins with 0 and is therefore octal: it means ${port}`);
+  if (/^0./.test(text)) {
+    const base = /^0x/i.test(text) ? 'hexadecimal' : /^0b/i.test(text) ? 'binary' : 'octal';
+    place.report.warn(place.path, `${show(text)} begins with 0 and is therefore ${base}: it means ${port}`);
+  }
   return port;
+}
+
+const NUMBER = /^(0x(_?[0-9a-f])+|0b(_?[01])+|0o?(_?[0-7])+|0|[1-9](_?[0-9])*)$/i;
+
+/** A number in Go's notation: a leading 0, 0o, 0x or 0b tells the base, and "_" may stand before a digit but the first. */
+function numberOf(text: string): number | undefined {
+  if (!NUMBER.test(text)) return undefined;
+  const digits = text.replaceAll('_', '');
+  return Number(/^0[0-7]/.test(digits) ? `0o${digits}` : digits);
 }

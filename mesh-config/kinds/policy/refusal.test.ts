@@ -66,6 +66,16 @@ const SHAPE: readonly Case[] = [
     reasons: [/enableDefaultDeny\.ingress: must be a boolean, not "false"/],
   },
   {
+    name: 'for a text for flows that is none',
+    spec: `${ALL}ingress: [{}]\nlog: {value: ${'x'.repeat(33)}}`,
+    reasons: [/^7 spec\.log\.value: "x+" is longer than 32 characters/],
+  },
+  {
+    name: 'for a text for flows that cannot be printed',
+    spec: `${ALL}ingress: [{}]\nlog: {value: "a\\nb", text: x}`,
+    reasons: [/spec\.log\.value: "a\\nb" must be printable/, /spec\.log\.text: unknown field "text"/],
+  },
+  {
     name: 'for authentication',
     spec: `${ALL}ingress: [{authentication: {mode: required}}]`,
     reasons: [/ingress\[0\]\.authentication: "authentication" is not supported yet: mode is "required"/],

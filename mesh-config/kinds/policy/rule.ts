@@ -29,6 +29,7 @@ export function lowerRule(rule: WrittenRule, place: Place & Pick<RuleContext, 'n
     const reason = 'needs an entry in ingress, ingressDeny, egress or egressDeny; ingress: [{}] lets nobody in';
     place.report.problem(place.path, reason);
   }
+  if (rule.log !== undefined) place.report.warn([...place.path, 'log'], '"log" is ignored: flows do not carry it');
   return {
     on,
     subject,
