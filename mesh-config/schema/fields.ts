@@ -121,7 +121,7 @@ function reportField(
   if (note === undefined) {
     // Names that would be refused anyway are no good advice, unless nothing else is near.
     const hint = didYouMean(name, Object.keys(at.shape)) || didYouMean(name, Object.keys(at.notes));
-    at.report.problem(at.path, `unknown field ${show(name)}${hint}`);
+    at.report.problem(at.path, `unknown field ${show(name)}${hint || possible(Object.keys(at.shape))}`);
   } else if (note.kind === 'ignored') {
     if (value !== null) at.report.warn(at.path, `"${name}" is ignored: ${note.why}`);
   } else if (note.kind === 'misplaced') {
@@ -129,6 +129,13 @@ function reportField(
   } else if (value !== null && !note.harmless.some((h) => (h === 'empty' ? isEmpty(value) : h === value))) {
     at.report.problem(at.path, `"${name}" is not supported yet${note.why === '' ? '' : `: ${note.why}`}`);
   }
+}
+
+/** More fields than these are looked up in a manual. */
+const MAX_LISTED = 12;
+
+function possible(names: readonly string[]): string {
+  return names.length > MAX_LISTED ? '' : `: possible are ${names.map(show).join(', ')}`;
 }
 
 function unwrap(schema: z.ZodType): z.ZodType {

@@ -122,6 +122,12 @@ describe('validate', () => {
         'size: must be a whole number, not 1.5',
       ],
     },
+    {
+      name: 'a field that is like no other',
+      value: { name: 'a', inner: { queue: [] } },
+      result: undefined,
+      findings: ['inner.queue: unknown field "queue": possible are "list"'],
+    },
     { name: 'a value of another type', value: 'x', result: undefined, findings: [': must be an object, not "x"'] },
   ];
   for (const { name, value, result, findings } of cases) {

@@ -32,8 +32,11 @@ const SHAPE: readonly Case[] = [
   },
   {
     name: 'for a field of the other direction',
-    spec: `${ALL}ingress: [{toEndpoints: [{}]}]`,
-    reasons: [/unknown field "toEndpoints"/],
+    spec: `${ALL}ingress: [{toEndpoints: [{}]}]\negress: [{toPorts: [{ports: [{port: "80", proto: TCP}]}]}]`,
+    reasons: [
+      /unknown field "toEndpoints"/,
+      /ports\[0\]\.proto: unknown field "proto": possible are "port", "endPort", "protocol"$/,
+    ],
   },
   {
     name: 'for names in ingress',
