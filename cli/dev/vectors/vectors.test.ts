@@ -169,6 +169,21 @@ for (const { value, failed, got } of [
   { value: { ...OBJECT, name: 'good but refused', rejectedBy: 'engine', error: 'no' }, failed: 1, got: /^accepted/ },
   { value: { ...OBJECT, name: 'bad', object: { kind: 'None' }, rejectedBy: 'schema' }, failed: 0 },
   {
+    value: {
+      ...OBJECT,
+      name: 'refused by the reference alone, under another name',
+      object: { ...policy('p'), spec: { endpointSelector: {}, egressDeny: [ports('80', { rules: { http: [{}] } })] } },
+      rejectedBy: 'schema',
+      schemaError: 'unknown fields found, extra:[spec.egressDeny.0.toPorts.0.rules.http.0.method]',
+    },
+    failed: 0,
+  },
+  {
+    value: { ...OBJECT, name: 'refused for another field', rejectedBy: 'schema', schemaError: 'extra:[spec.x.rules]' },
+    failed: 1,
+    got: /^accepted/,
+  },
+  {
     value: { ...OBJECT, name: 'bad but accepted', object: policy('p', { x: 1 }), rejectedBy: 'none' },
     failed: 1,
     got: /x/,
