@@ -3,7 +3,7 @@
 //   client 10.244.0.10  --lxca--> node <--lxcb--  server 10.244.0.11
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { ifindex } from '#common/ids.ts';
@@ -39,6 +39,21 @@ function inspect(...path: string[]): ReturnType<typeof linkInfo> | undefined {
   }
 }
 
+/** Program ids by the name of their pin. */
+function programIds(bpffs: string): Record<string, number> {
+  const names = readdirSync(join(bpffs, 'programs')).sort();
+  return Object.fromEntries(
+    names.map((name) => [name, JSON.parse(sh(`bpftool -j prog show pinned ${join(bpffs, 'programs', name)}`)).id]),
+  );
+}
+
+/** As if the programs that are pinned came from other object files. */
+function forgetBuild(bpffs: string): void {
+  const [mark = ''] = readdirSync(join(bpffs, 'loaded'));
+  rmdirSync(join(bpffs, 'loaded', mark));
+  mkdirSync(join(bpffs, 'loaded', mark.replaceAll(/./g, '0')));
+}
+
 function pair(port: number): { client: Socket; server: Socket } {
   using listener = serve(SERVER.ip4, port, inside(scene.server));
   const client = connected(SERVER.ip4, port, inside(scene.client));
@@ -55,7 +70,29 @@ function reach(port: number): string {
 }
 
 describe('openDatapath', () => {
-  test('a second start adopts maps and links, replaces the programs, and no connection notices', () => {
+  test('a second start of the same build adopts maps, links and programs', () => {
+    const links = [`interfaces/${scene.client.device}/from_pod`, `interfaces/${scene.client.device}/to_pod`];
+    const before = links.map((link) => inspect(link));
+    const programs = programIds(scene.topology.bpffs);
+    using second = again();
+    assert.deepEqual(
+      links.map((link) => inspect(link)),
+      before,
+    );
+    assert.deepEqual(programIds(scene.topology.bpffs), programs);
+    assert.equal(second.pinned().programs.length, Object.keys(programs).length);
+  });
+
+  test('a start that finds a program gone loads all of them', () => {
+    const programs = programIds(scene.topology.bpffs);
+    unlinkSync(join(scene.topology.bpffs, 'programs/to_network'));
+    using _second = again();
+    const now = programIds(scene.topology.bpffs);
+    assert.deepEqual(Object.keys(now), Object.keys(programs));
+    for (const [name, id] of Object.entries(now)) assert.notEqual(id, programs[name], name);
+  });
+
+  test('a start of another build adopts maps and links, replaces the programs, and no connection notices', () => {
     scene.allowAll();
     const { client, server } = pair(9001);
     client.send('before');
@@ -63,6 +100,7 @@ describe('openDatapath', () => {
     const links = [`interfaces/${scene.client.device}/from_pod`, `interfaces/${scene.client.device}/to_pod`];
     const programs = links.map((link) => inspect(link)?.program);
     const entries = scene.topology.datapath.maps.conntrack.count();
+    forgetBuild(scene.topology.bpffs);
     using second = again();
     assert.equal(second.maps.conntrack.count(), entries);
     links.forEach((link, i) => {

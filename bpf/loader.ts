@@ -1,7 +1,8 @@
 // Loads the kernel programs, adopting the maps that are pinned, and hands out the datapath: maps, attachment, events.
 //
 // Below the node's bpffs: maps/<name>, programs/<name>, interfaces/<ifname>/<program>, cgroup/<program>. All of it
-// outlives the process; opening again adopts maps and links and replaces the programs between two packets.
+// outlives the process; opening again adopts maps and links, and replaces programs of another build between two packets.
+// Programs of the same build stay (loaded.ts).
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ import { close } from '#common/native/libc.ts';
 import { COUNTER_DIRECTIONS, COUNTER_REASONS, type FlowEvent, LOSS_KINDS, MAPS, type MapName } from './abi.ts';
 import * as attach from './attach.ts';
 import { OBJECTS, objectPath } from './build.ts';
+import { loadedMark } from './loaded.ts';
 import { type DatapathMaps, openMaps } from './maps.ts';
 import { createRing, type Ring } from './ring.ts';
 
@@ -93,7 +95,7 @@ const BPFFS_MAGIC = 0xcafe4a11;
 const TYPE_RINGBUF = 27;
 
 /**
- * Loads the programs (compiled by build.ts) and adopts or creates the maps. Errors: `bpffs` is none, a program is not
+ * Loads the programs (compiled by build.ts), unless the same are pinned, and adopts or creates the maps. Errors: `bpffs` is none, a program is not
  * compiled, the verifier refuses (its log is on stderr), a pinned map has another shape.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
@@ -102,7 +104,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const root = (name: string): string => join(options.bpffs, name);
   for (const name of ['maps', 'programs', 'interfaces']) mkdirSync(root(name), { recursive: true });
   const pins: attach.Pins = { programs: root('programs'), interfaces: root('interfaces'), cgroup: root('cgroup') };
-  for (const name of OBJECTS) loadObject(objectPath(name), options);
+  loadPrograms(OBJECTS.map(objectPath), options);
   attach.refreshLinks(pins);
 
   const fds = new Map<string, number>();
@@ -152,12 +154,22 @@ function requireBpffs(path: string): void {
   }
 }
 
-function loadObject(path: string, options: DatapathOptions): void {
-  if (!existsSync(path)) throw new Error(`Cannot load kernel programs: ${path} is not compiled`);
-  using object = openObject(path);
-  for (const map of object.maps) prepareMap(map, options);
-  object.load();
-  pinPrograms(object, join(options.bpffs, 'programs'));
+function loadPrograms(paths: readonly string[], options: DatapathOptions): void {
+  for (const path of paths)
+    if (!existsSync(path)) throw new Error(`Cannot load kernel programs: ${path} is not compiled`);
+  const mark = loadedMark(join(options.bpffs, 'loaded'), paths);
+  const directory = join(options.bpffs, 'programs');
+  using stack = new DisposableStack();
+  const objects = paths.map((path) => stack.use(openObject(path)));
+  for (const { maps } of objects) for (const map of maps) prepareMap(map, options);
+  const isPinned = objects.every(({ programs }) => programs().every(({ name }) => existsSync(join(directory, name))));
+  if (isPinned && mark.isSet()) return;
+  mark.clear();
+  for (const object of objects) {
+    object.load();
+    pinPrograms(object, directory);
+  }
+  mark.set();
 }
 
 function prepareMap(map: ObjectMap, options: DatapathOptions): void {
