@@ -2,6 +2,7 @@
 // they need each other and stop in reverse. What it leaves when it ends goes on: programs, maps, workers and pods.
 
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type AttachMode, type Datapath, openDatapath } from '#bpf/loader.ts';
@@ -48,6 +49,7 @@ async function start(options: AgentOptions, log: Logger, lifecycle: Lifecycle): 
   const seconds = (performance.now() - begun) / 1_000;
   flows.metrics.bootstrapped('overall', 'success', seconds);
   log.info({ seconds }, 'agent started');
+  flushCompileCache(); // an agent that is killed would leave its successor to read all of TypeScript anew
 }
 
 interface Context {

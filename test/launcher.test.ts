@@ -120,6 +120,28 @@ describe('./weir', { skip: needsRoot }, () => {
     assert.equal(calls().filter((call) => call === 'build').length, 2);
   });
 
+  test('prepares what workers load for commands that start some, and again when a source is newer', async () => {
+    for (const folder of ['proxy', 'common', 'api', 'tracing', 'mesh-config', 'agent/workers'])
+      mkdirSync(join(checkout, folder), { recursive: true });
+    for (const file of ['bpf/abi.ts', 'bpf/codec.ts', 'agent/workers/command.ts', 'proxy/main.ts']) write(file, '');
+    write(
+      'tools/warm-workers.ts',
+      "import { appendFileSync } from 'node:fs';\nappendFileSync(process.env.TRACE, 'warm\\n');\n",
+    );
+    await run(['get']);
+    assert.equal(calls().includes('warm'), false);
+    assert.match((await run(['up', 'mesh'])).stderr, /^Compiling the proxy for its workers \.\.\. \d+\.\d s\n$/);
+    assert.equal((await run(['up', 'mesh'])).stderr, '');
+    write('proxy/main.ts', '// changed\n');
+    assert.equal((await run(['up', '--help'])).stderr, '');
+    assert.match((await run(['demo'])).stderr, /^Compiling the proxy/);
+    write('tools/warm-workers.ts', "throw new Error('Cannot load proxy');\n");
+    write('proxy/main.ts', '// changed again\n');
+    const failed = await run(['demo']);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /"Compiling the proxy for its workers" failed:\n[\s\S]*Cannot load proxy/);
+  });
+
   test('two at once prepare once', async () => {
     const both = await Promise.all([run(['get']), run(['get'])]);
     assert.deepEqual(

@@ -8,6 +8,7 @@ import type { AccessRecord } from '../flows/access-record.ts';
 import { nodeLayout } from '../layout.ts';
 import type { RulesetPublisher } from '../sync/sync.ts';
 import type { Desired } from '../tables.ts';
+import { WORKER_UID } from '../workers/command.ts';
 import { runningWorkers } from '../workers/remembered.ts';
 import { createAbsence, type SupervisedWorker } from './absence.ts';
 import type { FromWorker, UpdateMessage } from './messages.ts';
@@ -43,7 +44,6 @@ export interface ProxyControlOptions {
   readonly ackTimeoutMs?: number;
 }
 
-const WORKER_UID = 65534;
 const ACK_TIMEOUT_MS = 1000;
 const MAX_SLOT = 63;
 /** One batch of access records; the worker's own limit is below. */

@@ -4,12 +4,13 @@
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-const NOBODY = 65_534;
+/** The user that workers run as. */
+export const WORKER_UID = 65_534;
 const CAPABILITIES = '-all,+net_raw';
 const UNPRIVILEGED = [
   'setpriv',
-  `--reuid=${NOBODY}`,
-  `--regid=${NOBODY}`,
+  `--reuid=${WORKER_UID}`,
+  `--regid=${WORKER_UID}`,
   '--clear-groups',
   `--inh-caps=${CAPABILITIES}`,
   `--ambient-caps=${CAPABILITIES}`,
