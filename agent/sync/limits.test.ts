@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Identity, identity } from '#common/ids.ts';
+import { address } from '#common/ip.ts';
 import { type L4, L4_ALL } from '../policy/l4.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
 import { createTables } from '../tables.ts';
+import { createSharedPeerTables } from './entry-table.ts';
 import { createKernelVerdicts, type KernelVerdicts } from './kernel-verdicts.fixture.ts';
-import { createSubject, fit, put, type Subject } from './policy-subject.ts';
+import { createSubject, fit, type Subject } from './policy-subject.ts';
 import { MAX_SUBJECT_ENTRIES } from './policy-sync.ts';
 import { ANY_PEER, PROBES, random, randomStatements, tableOf } from './random-tables.fixture.ts';
 import { endpointRow, policyRow } from './random-world.fixture.ts';
@@ -18,10 +20,10 @@ const FIRST = 1000; // identity of the first of many peers
 
 describe('fit', () => {
   const subjectOf = (rows: readonly (readonly [number, EntryAction])[]): Subject => {
-    const subject = createSubject(X, 'ingress');
+    const subject = createSubject(X, 'ingress', createSharedPeerTables());
     for (const [peer, action] of rows) {
       const entry = { l4: L4_ALL, l4Bits: 0, action, precedence: 1, ruleset: 0, cookie: 0 };
-      subject.wantedCount += put(subject.wanted, identity(peer), entry);
+      subject.wantedCount += subject.wanted.put(identity(peer), entry);
     }
     return subject;
   };
@@ -77,16 +79,16 @@ describe('fit', () => {
       [5, 'allow'],
       [6, 'allow'],
     ]);
-    put(subject.actual, identity(6), { l4: L4_ALL, l4Bits: 0, action: 'allow', precedence: 1, ruleset: 0, cookie: 0 });
+    subject.actual.put(identity(6), { l4: L4_ALL, l4Bits: 0, action: 'allow', precedence: 1, ruleset: 0, cookie: 0 });
     assert.deepEqual([...fit(subject, 1).keys()], [6]);
   });
 
   it('never gives anybody more than all of it would', () => {
     for (let seed = 1; seed <= 1000; seed++) {
       const pick = random(seed);
-      const subject = createSubject(X, 'ingress');
+      const subject = createSubject(X, 'ingress', createSharedPeerTables());
       for (const [peer, entries] of tableOf(randomStatements(pick))) {
-        for (const entry of entries.values()) subject.wantedCount += put(subject.wanted, peer, entry);
+        for (const entry of entries.values()) subject.wantedCount += subject.wanted.put(peer, entry);
       }
       const limit = pick(subject.wantedCount + 1);
       const cut = fit(subject, limit);
@@ -125,8 +127,8 @@ describe('one subject that wants 70,000 entries', () => {
     return await kernel.tryLoad(desired);
   };
   const addressRow = (i: number, id: Identity) => {
-    const address = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, i]);
-    return [`192.0.2.${i}/32`, { cidr: { address: address as never, bits: 128 }, identity: id, flags: 0 }] as const;
+    const cidr = { address: address(`192.0.2.${i}`), bits: 128 };
+    return [`192.0.2.${i}/32`, { cidr, identity: id, flags: 0 }] as const;
   };
   const answers = (): string[] =>
     [0, 1, 2, 3, 4].map((i) => {

@@ -11,12 +11,12 @@ import {
   type PolicyValue,
 } from '#bpf/abi.ts';
 import { type Identity, identity } from '#common/ids.ts';
-import { type L4, l4Key } from '../policy/l4.ts';
+import type { L4 } from '../policy/l4.ts';
 import type { PolicyEntryRow } from '../tables.ts';
-import type { Entry, EntryAction, SubjectTable } from './verdict.ts';
+import { createEntryTable, type EntryTable, type SharedPeerTables } from './entry-table.ts';
+import type { Entry, EntryAction, PeerTable, SubjectTable } from './verdict.ts';
 
 export type Direction = PolicyEntryRow['direction'];
-export type EntryTable = Map<Identity, Map<number, Entry>>;
 
 export interface Subject {
   readonly identity: Identity;
@@ -44,35 +44,17 @@ const ACTIONS: Readonly<Record<EntryAction, number>> = {
 const NOTHING: SubjectTable = new Map();
 
 /** A subject without entries. */
-export function createSubject(subject: Identity, direction: Direction): Subject {
+export function createSubject(subject: Identity, direction: Direction, shared: SharedPeerTables): Subject {
   return {
     identity: subject,
     direction,
-    wanted: new Map(),
-    actual: new Map(),
+    wanted: createEntryTable(shared),
+    actual: createEntryTable(shared),
     wantedCount: 0,
     dirty: new Set(),
     planned: new Set(),
     hasFailed: false,
   };
-}
-
-/** Puts an entry in. Returns by how much the table grew: 0 or 1. */
-export function put(table: EntryTable, peer: Identity, entry: Entry): number {
-  const entries = table.get(peer);
-  const key = l4Key(entry.l4);
-  const grown = entries?.has(key) ? 0 : 1;
-  if (entries) entries.set(key, entry);
-  else table.set(peer, new Map([[key, entry]]));
-  return grown;
-}
-
-/** Takes an entry out. Returns by how much the table shrank: 0 or 1. */
-export function take(table: EntryTable, peer: Identity, l4: L4): number {
-  const entries = table.get(peer);
-  const shrunk = entries?.delete(l4Key(l4)) ? 1 : 0;
-  if (entries?.size === 0) table.delete(peer);
-  return shrunk;
 }
 
 /**
@@ -82,11 +64,10 @@ export function take(table: EntryTable, peer: Identity, l4: L4): number {
  */
 export function fit({ wanted, actual, wantedCount }: Subject, limit: number): SubjectTable {
   if (wantedCount <= limit) return wanted;
-  const onlyAllows = (entries: ReadonlyMap<number, Entry>): boolean =>
-    entries.values().every(({ action }) => action === 'allow');
-  const kept: EntryTable = new Map();
+  const onlyAllows = (entries: PeerTable): boolean => entries.values().every(({ action }) => action === 'allow');
+  const kept = new Map<Identity, PeerTable>();
   let room = limit;
-  const rest: [Identity, Map<number, Entry>][] = [];
+  const rest: [Identity, PeerTable][] = [];
   for (const [peer, entries] of wanted) {
     if (peer !== 0 && onlyAllows(entries)) rest.push([peer, entries]);
     else {

@@ -4,6 +4,7 @@ import type { PolicyCounter, PolicyKey, PolicyValue } from '#bpf/abi.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { PolicyEntryRow } from '../tables.ts';
+import { createSharedPeerTables } from './entry-table.ts';
 import type { MirroredMap, TypedMap } from './map.ts';
 import {
   createSubject,
@@ -15,9 +16,7 @@ import {
   noEntryKeyOf,
   policyKeyOf,
   policyValueOf,
-  put,
   type Subject,
-  take,
   wantedEntry,
 } from './policy-subject.ts';
 import { newKeys, planTransition, type Transition, type Write } from './transition.ts';
@@ -71,6 +70,7 @@ export function createPolicySync(
   counters: Pick<TypedMap<PolicyKey, PolicyCounter>, 'delete' | 'entries'>,
 ): PolicySync {
   const subjects = new Map<string, Subject>();
+  const shared = createSharedPeerTables();
   const dirty = new Set<Subject>();
   const overflowing = new Set<Subject>();
   let overflows = 0;
@@ -78,7 +78,7 @@ export function createPolicySync(
 
   const subjectOf = (id: Identity, direction: Direction): Subject => {
     const key = `${id} ${direction}`;
-    const subject = subjects.get(key) ?? createSubject(id, direction);
+    const subject = subjects.get(key) ?? createSubject(id, direction, shared);
     subjects.set(key, subject);
     return subject;
   };
@@ -88,12 +88,12 @@ export function createPolicySync(
   };
   for (const [key, value] of map.entries()) {
     const subject = subjectOf(identity(key.subject), directionOf(key));
-    put(subject.actual, identity(key.peer), entryOf(key, value));
+    subject.actual.put(identity(key.peer), entryOf(key, value));
     mark(subject, identity(key.peer));
   }
   const want = (row: PolicyEntryRow): void => {
     const subject = subjectOf(row.subject, row.direction);
-    subject.wantedCount += put(subject.wanted, row.peer, wantedEntry(row));
+    subject.wantedCount += subject.wanted.put(row.peer, wantedEntry(row));
     mark(subject, row.peer);
   };
   for (const row of table.values()) want(row);
@@ -101,7 +101,7 @@ export function createPolicySync(
     if (after) return want(after);
     if (!before) return;
     const subject = subjectOf(before.subject, before.direction);
-    subject.wantedCount -= take(subject.wanted, before.peer, l4Of(before));
+    subject.wantedCount -= subject.wanted.take(before.peer, l4Of(before));
     mark(subject, before.peer);
   });
   const forgetCounter = (key: PolicyKey): void => {
@@ -116,8 +116,8 @@ export function createPolicySync(
   const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
     const key = policyKeyOf(subject, peer, l4);
     const done = entry ? map.set(key, policyValueOf(entry)) : map.delete(key);
-    if (done && entry) put(subject.actual, peer, entry);
-    else if (done && take(subject.actual, peer, l4) > 0) forgetCounter(key);
+    if (done && entry) subject.actual.put(peer, entry);
+    else if (done && subject.actual.take(peer, l4) > 0) forgetCounter(key);
     return done;
   };
   const planOf = (subject: Subject, room: number, options: PlanOptions): Planned => {
