@@ -72,7 +72,12 @@ async function up(options: {
   ]);
   checkFolder(options);
   const signal = untilInterrupted();
-  process.once('SIGHUP', () => process.kill(process.pid, 'SIGTERM')); // the terminal is gone: as after Ctrl-C
+  // The terminal, or who started this, is gone: as after Ctrl-C. More than one may say so, and once is enough.
+  let isAlone = false;
+  process.on('SIGHUP', () => {
+    if (!isAlone) process.kill(process.pid, 'SIGTERM');
+    isAlone = true;
+  });
   if (detach) {
     const args = ['--node', node, ...agentArgs, dir];
     await runDetached({ layout: layoutOf(node), args, print: console.log, signal, timeoutMs: DETACH_TIMEOUT_MS });

@@ -60,7 +60,9 @@ export interface Mesh extends AsyncDisposable {
 /** Starts a node and waits until it is ready. Rejects with what `up` printed if it is not. */
 export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const { node, directory } = options;
-  const up = spawn(process.execPath, [MAIN, 'up', '--node', node, directory], {
+  // Whoever kills this process leaves no mesh behind.
+  const withParent = ['--pdeathsig', 'HUP', process.execPath];
+  const up = spawn('setpriv', [...withParent, MAIN, 'up', '--node', node, directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     detached: true, // Ctrl-C is for this process, which then stops the mesh in its own time

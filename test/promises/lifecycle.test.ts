@@ -3,7 +3,11 @@
 //   client ── node ── server :80
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { apps, curl, needsRoot, pod, policy, ports, startTestMesh, type TestMesh } from '../mesh.ts';
@@ -52,7 +56,7 @@ function processesOf(node: string): string[] {
 
 async function expectTraceless(node: string): Promise<void> {
   // The kernel takes namespaces and processes apart after the call that removed them has returned.
-  for (let i = 0; i < 50 && tracesOf(node).length > 0; i++) await sleep(100);
+  for (let i = 0; i < 150 && tracesOf(node).length > 0; i++) await sleep(100);
   assert.deepEqual(tracesOf(node), []);
 }
 
@@ -97,6 +101,25 @@ describe('up and down', { skip: needsRoot }, () => {
     await second[Symbol.asyncDispose]();
     await expectTraceless(second.node);
     await first[Symbol.asyncDispose]();
+  });
+
+  test('a mesh of the demo or of a test goes with the process that started it', async () => {
+    const script = `
+      import { startTestMesh } from ${JSON.stringify(join(import.meta.dirname, '../mesh.ts'))};
+      const mesh = await startTestMesh([]);
+      console.log(mesh.node);
+      setInterval(() => {}, 1_000);`;
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(owner.stdout, 'data');
+    const node = String(line).trim();
+    assert.ok(tracesOf(node).length > 0, 'there is something to be left behind');
+    owner.kill('SIGKILL');
+    await once(owner, 'exit');
+    await expectTraceless(node);
+    for (const folder of globSync(`weir-${node}-*`, { cwd: tmpdir() }))
+      rmSync(join(tmpdir(), folder), { recursive: true });
   });
 
   test('a second "up" of a node that runs is refused and disturbs nothing', async () => {
