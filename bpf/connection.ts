@@ -21,9 +21,6 @@ export function isEndA(end: End, other: End): boolean {
 }
 
 function compareEnds(one: End, other: End): number {
-  for (let i = 0; i < 16; i++) {
-    const difference = (one.address[i] ?? 0) - (other.address[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
+  if (one.address !== other.address) return one.address < other.address ? -1 : 1;
   return one.port - other.port;
 }

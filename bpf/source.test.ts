@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Address } from '#common/ip.ts';
+import { UNSPECIFIED } from '#common/ip.ts';
 import * as abi from './abi.ts';
 import { checkSent } from './testing/cases.ts';
 import * as packet from './testing/packet.ts';
@@ -94,7 +94,7 @@ describe('from_pod on claimed senders', () => {
 
 test('a pod without an IPv6 address has not the address of zeros', () => {
   const { endpoints } = scene.topology.datapath.maps;
-  endpoints.set(scene.client.ifindex, { ...scene.client.endpoint, ip6: new Uint8Array(16) as Address });
+  endpoints.set(scene.client.ifindex, { ...scene.client.endpoint, ip6: UNSPECIFIED });
   const outcome = scene.fromPod(scene.client, syn({ ...scene.ends(scene.client, scene.server, 6), source: '::' }));
   scene.topology.publish(scene.client);
   assert.equal(outcome.reason, abi.DROP_SOURCE_IP);

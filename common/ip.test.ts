@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addOffset, address, addressKey, familyOf, formatAddress, formatCidr, parseAddress, parseCidr } from './ip.ts';
+import {
+  addOffset,
+  address,
+  addressBytes,
+  familyOf,
+  formatAddress,
+  formatCidr,
+  masked,
+  parseAddress,
+  parseCidr,
+  readAddress,
+  writeAddress,
+} from './ip.ts';
 
 const roundTrips = [
   { text: '10.0.0.1', family: 4, shown: '10.0.0.1' },
@@ -26,7 +38,7 @@ for (const { text, family, shown } of roundTrips) {
 }
 
 test('parseAddress reads a mapped IPv4 address as IPv4', () => {
-  assert.equal(addressKey(address('::ffff:10.0.0.1')), addressKey(address('10.0.0.1')));
+  assert.equal(address('::ffff:10.0.0.1'), address('10.0.0.1'));
 });
 
 for (const text of ['', '10.0.0', '10.0.0.256', '1::2::3', 'fe80::1%eth0', 'localhost', '10.0.0.1/8']) {
@@ -71,4 +83,27 @@ test('addOffset carries over bytes and leaves the base alone', () => {
   assert.equal(formatAddress(addOffset(base, 10)), '10.0.1.4');
   assert.equal(formatAddress(addOffset(address('fd00::ffff'), 1)), 'fd00::1:0');
   assert.equal(formatAddress(base), '10.0.0.250');
+});
+
+for (const { text, bits, kept } of [
+  { text: '10.127.3.200', bits: 128, kept: '10.127.3.200' },
+  { text: '10.127.3.200', bits: 122, kept: '10.127.3.192' },
+  { text: '10.127.3.200', bits: 104, kept: '10.0.0.0' },
+  { text: '10.127.3.200', bits: 96, kept: '0.0.0.0' },
+  { text: '10.127.3.200', bits: 0, kept: '::' },
+  { text: 'fd00:10:244::ffff', bits: 121, kept: 'fd00:10:244::ff80' },
+]) {
+  test(`masked keeps ${bits} bits of ${text}`, () => assert.equal(formatAddress(masked(address(text), bits)), kept));
+}
+
+test('an address is its 16 bytes, wherever they are read from and written to', () => {
+  const bytes = Uint8Array.from({ length: 20 }, (_, i) => 0xff - i);
+  const read = readAddress(bytes, 3);
+  assert.equal(formatAddress(read), 'fcfb:faf9:f8f7:f6f5:f4f3:f2f1:f0ef:eeed');
+  assert.equal(read, address('fcfb:faf9:f8f7:f6f5:f4f3:f2f1:f0ef:eeed'));
+  const target = new Uint8Array(20);
+  writeAddress(read, target, 3);
+  assert.deepEqual(target.subarray(3, 19), bytes.subarray(3, 19));
+  assert.deepEqual(Buffer.from(bytes.subarray(3, 19)), addressBytes(read));
+  assert.deepEqual([target[2], target[19]], [0, 0]);
 });

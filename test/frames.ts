@@ -1,6 +1,6 @@
 // Ethernet frames built by hand, for what no well-behaved socket would send.
 
-import { address, familyOf } from '#common/ip.ts';
+import { address, addressBytes, familyOf } from '#common/ip.ts';
 
 const ETHERTYPE = { ip4: 0x0800, arp: 0x0806, ip6: 0x86dd } as const;
 const UDP = 17;
@@ -98,6 +98,6 @@ function mac(text: string): Buffer {
 
 /** 4 or 16 bytes. */
 function ip(text: string): Buffer {
-  const bytes = address(text);
-  return Buffer.from(familyOf(bytes) === 4 ? bytes.subarray(12) : bytes);
+  const bytes = addressBytes(address(text));
+  return familyOf(address(text)) === 4 ? bytes.subarray(12) : bytes;
 }

@@ -12,6 +12,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { type ListReply, type NodeStatus, nodeService, observerService } from '#api/node.ts';
+import { addressBytes } from '#common/ip.ts';
 import type { Table } from '#common/table.ts';
 import type { FlowsRequest, FlowsResponse } from '#observe/flow/model.ts';
 import { createFlowPipeline } from '../flows/pipeline.ts';
@@ -214,7 +215,10 @@ test('GetFlows gives what is kept, filtered, then what comes', async () => {
   stream.on('data', (response: FlowsResponse) => seen.push(response));
   stream.on('error', () => undefined);
   while (seen.length < 2) await once(stream, 'data');
-  pipeline.accessRecords([accessRecord({}), accessRecord({ source: flowEvent(DENIED).source, status: 0 })], 0);
+  pipeline.accessRecords(
+    [accessRecord({}), accessRecord({ source: addressBytes(flowEvent(DENIED).source), status: 0 })],
+    0,
+  );
   while (seen.length < 3) await once(stream, 'data');
   stream.cancel();
   assert.deepEqual(

@@ -1,7 +1,7 @@
 // Addresses of pods: one offset into both pod prefixes, handed out in rotation so that a freed one rests longest.
 
 import { join } from 'node:path';
-import { type Address, addOffset, addressKey } from '#common/ip.ts';
+import { type Address, addOffset } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import type { NodeAddresses } from '../layout.ts';
 import { readState, writeState } from '../node/state-file.ts';
@@ -23,7 +23,7 @@ export function createIpam(addresses: NodeAddresses, stateDir: string): Ipam {
   const { podCidr4, podCidr6, node4, node6, resolver4, resolver6 } = addresses;
   const file = join(stateDir, 'ipam.json');
   const size = Math.min(2 ** (128 - podCidr4.bits), 2 ** (128 - podCidr6.bits), MAX_POOL);
-  const taken = new Set([node4, node6, resolver4, resolver6].map(addressKey));
+  const taken = new Set([node4, node6, resolver4, resolver6]);
   const used = new Set<number>();
   let last = readState<{ last: number }>(file)?.last ?? 0;
   const addressesOf = (offset: number): { ip4: Address; ip6: Address } => ({
@@ -32,7 +32,7 @@ export function createIpam(addresses: NodeAddresses, stateDir: string): Ipam {
   });
   const isFree = (offset: number): boolean => {
     const { ip4, ip6 } = addressesOf(offset);
-    return !used.has(offset) && !taken.has(addressKey(ip4)) && !taken.has(addressKey(ip6));
+    return !used.has(offset) && !taken.has(ip4) && !taken.has(ip6);
   };
   return {
     addressesOf,

@@ -1,7 +1,7 @@
 // Where the API servers are: nodes that are marked as such, and the addresses behind the Service of the API. Those that
 // no node has belong to the world, and are labelled there.
 
-import { type Address, addressKey } from '#common/ip.ts';
+import type { Address } from '#common/ip.ts';
 import { SOURCE } from '../policy/world.ts';
 import type { Inputs, NodeRow } from '../tables.ts';
 import { hostCidr } from './addresses.ts';
@@ -22,20 +22,19 @@ export function createApiServers(
   inputs: Pick<Inputs, 'nodes' | 'endpointSlices'>,
   prefixes: Pick<Prefixes, 'mark' | 'unmark'>,
 ): ApiServers {
-  let servers: ReadonlySet<string> = new Set();
-  let outside: ReadonlyMap<string, Address> = new Map();
+  let servers: ReadonlySet<Address> = new Set();
+  let outside: ReadonlySet<Address> = new Set();
   return {
     refresh() {
       const addresses = [...inputs.endpointSlices.values()].filter(isApiSlice).flatMap((slice) => slice.addresses);
-      servers = new Set(addresses.map(addressKey));
-      const ofNodes = new Set([...inputs.nodes.values()].flatMap((row) => row.addresses.map(addressKey)));
-      const found = addresses.map((ip) => [addressKey(ip), ip] as const).filter(([key]) => !ofNodes.has(key));
-      const next = new Map(found);
-      for (const [key, ip] of next) if (!outside.has(key)) prefixes.mark(hostCidr(ip), API_LABEL);
-      for (const [key, ip] of outside) if (!next.has(key)) prefixes.unmark(hostCidr(ip), API_LABEL);
+      servers = new Set(addresses);
+      const ofNodes = new Set([...inputs.nodes.values()].flatMap((row) => row.addresses));
+      const next = servers.difference(ofNodes);
+      for (const ip of next.difference(outside)) prefixes.mark(hostCidr(ip), API_LABEL);
+      for (const ip of outside.difference(next)) prefixes.unmark(hostCidr(ip), API_LABEL);
       outside = next;
     },
-    isServer: (node) => node.apiServer || node.addresses.some((ip) => servers.has(addressKey(ip))),
+    isServer: (node) => node.apiServer || node.addresses.some((ip) => servers.has(ip)),
   };
 }
 

@@ -1,6 +1,6 @@
 // For tests: what policy says of one flow, read off the inputs rule by rule, without anything that compute keeps.
 
-import { type Address, addressKey, type Cidr, familyOf } from '#common/ip.ts';
+import { type Address, type Cidr, familyOf } from '#common/ip.ts';
 import type {
   DirectionRule,
   Labels,
@@ -50,8 +50,8 @@ interface Match {
 const isApiServer = (inputs: Inputs, addresses: readonly Address[]): boolean => {
   const servers = [...inputs.endpointSlices.values()]
     .filter((slice) => slice.namespace === 'default' && slice.service === 'kubernetes')
-    .flatMap((slice) => slice.addresses.map(addressKey));
-  return addresses.some((ip) => servers.includes(addressKey(ip)));
+    .flatMap((slice) => slice.addresses);
+  return addresses.some((ip) => servers.includes(ip));
 };
 
 /** Labels of a party, for selectors of labels and entities. */
@@ -95,7 +95,7 @@ const asK8s = (labels: Labels): Label[] => Object.entries(labels).map(([key, val
 function inside({ address, bits }: Cidr, ip: Address): boolean {
   if (familyOf(address) !== familyOf(ip)) return false;
   for (let bit = 0; bit < bits; bit++) {
-    const at = (bytes: Address): number => ((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1;
+    const at = (bytes: Address): number => (bytes.charCodeAt(bit >> 3) >> (7 - (bit & 7))) & 1;
     if (at(address) !== at(ip)) return false;
   }
   return true;
@@ -132,7 +132,7 @@ function peerHolds(inputs: Inputs, peer: PeerSelector, party: Party): boolean {
     }
     case 'fqdn':
       return [...inputs.names.values()].some(
-        (row) => ip && matchesName(peer.name, row.name) && row.addresses.some((a) => addressKey(a) === addressKey(ip)),
+        (row) => ip && matchesName(peer.name, row.name) && row.addresses.some((a) => a === ip),
       );
     case 'service':
       return servicesOf(inputs, peer).some(({ namespace, name, selector }) => {
@@ -144,7 +144,7 @@ function peerHolds(inputs: Inputs, peer: PeerSelector, party: Party): boolean {
         const slices = [...inputs.endpointSlices.values()].filter(
           (s) => s.namespace === namespace && s.service === name,
         );
-        return slices.some((slice) => ip && slice.addresses.some((a) => addressKey(a) === addressKey(ip)));
+        return slices.some((slice) => ip && slice.addresses.some((a) => a === ip));
       });
   }
 }

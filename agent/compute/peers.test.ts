@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Identity, RESERVED } from '#common/ids.ts';
-import { address, familyOf } from '#common/ip.ts';
+import { address, covers, familyOf } from '#common/ip.ts';
 import type { PolicyObject, Requirement } from '#mesh-config/model.ts';
-import { covers } from '../identity/prefix-tree.ts';
 import type { EndpointRow } from '../tables.ts';
 import { podYaml } from './random.fixture.ts';
 import { createScene, type Scene, tcp, verdictOf } from './scene.fixture.ts';

@@ -1,7 +1,7 @@
 // Pods -> identities and addresses: which number the labels and ports of each pod have, and where it is. One instance
 // for the pods of this node, one for those of the others.
 
-import { type Address, addressKey, formatCidr } from '#common/ip.ts';
+import { type Address, formatCidr } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { LabelFilter } from '../identity/label-filter.ts';
 import { identityLabels, portTexts } from '../identity/labels.ts';
@@ -73,9 +73,9 @@ export function createPods<Row extends PodFacts>(options: PodOptions<Row>): Pods
     return { hold, row };
   };
   const forget = (key: string, had: readonly Address[], has: readonly Address[]): void => {
-    const kept = new Set(has.map(addressKey));
+    const kept = new Set(has);
     for (const ip of had) {
-      if (!kept.has(addressKey(ip))) addresses.remove({ rank: options.rank, name: key }, formatCidr(hostCidr(ip)));
+      if (!kept.has(ip)) addresses.remove({ rank: options.rank, name: key }, formatCidr(hostCidr(ip)));
     }
   };
   const replace = (key: string): KnownPod | undefined => {

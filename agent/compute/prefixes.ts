@@ -2,7 +2,7 @@
 // that cover it; prefixes with the same labels share a number. An address has the identity of its longest prefix.
 
 import { RESERVED } from '#common/ids.ts';
-import { address, type Cidr, familyOf, formatCidr } from '#common/ip.ts';
+import { address, type Cidr, familyOf, formatCidr, UNSPECIFIED } from '#common/ip.ts';
 import { createPrefixTree } from '../identity/prefix-tree.ts';
 import type { Addresses } from './addresses.ts';
 import type { Hold, Identities } from './identities.ts';
@@ -83,6 +83,6 @@ export function createPrefixes(identities: Identities, addresses: Addresses): Pr
   };
 }
 
-function hasIpv4Inside({ address: bytes, bits }: Cidr): boolean {
-  return bits <= IPV4_BITS && bytes.every((byte) => byte === 0);
+function hasIpv4Inside({ address: base, bits }: Cidr): boolean {
+  return bits <= IPV4_BITS && base === UNSPECIFIED;
 }

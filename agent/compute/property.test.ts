@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { type Identity, RESERVED } from '#common/ids.ts';
-import { type Address, addressKey, familyOf } from '#common/ip.ts';
-import { covers } from '../identity/prefix-tree.ts';
+import { type Address, covers, familyOf } from '#common/ip.ts';
 import { IP_PROTOCOL } from '../policy/l4.ts';
 import { readRuleset } from '../policy/reading.ts';
 import { HOST_ENDPOINT, type L7RuleLists } from '../tables.ts';
@@ -56,8 +55,8 @@ function parties(scene: Scene): { readonly subjects: readonly Party[]; readonly 
   const { endpoints, remotePods, nodes } = scene.tables.inputs;
   const local = [...endpoints.values()].filter((row) => row.device).map((row): Party => ({ kind: 'pod', row }));
   const remote = [...remotePods.values()].map((row): Party => ({ kind: 'pod', row }));
-  const ofNodes = new Set([...nodes.values()].flatMap((row) => row.addresses.map(addressKey)));
-  const world = ADDRESSES.filter((ip) => !ofNodes.has(addressKey(ip)));
+  const ofNodes = new Set([...nodes.values()].flatMap((row) => row.addresses));
+  const world = ADDRESSES.filter((ip) => !ofNodes.has(ip));
   const others = [...nodes.entries()].map(([name]): Party => ({ kind: 'node', name }));
   const host: Party[] = [...nodes.values()].some((row) => row.local) ? [{ kind: 'node', name: 'n0' }] : [];
   return {

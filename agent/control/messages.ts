@@ -1,5 +1,6 @@
 // Rows of the desired tables as messages of api/proxy.proto, and back what a worker says.
 
+import { addressBytes } from '#common/ip.ts';
 import type { AccessRecord } from '../flows/access-record.ts';
 import type { AdmittedEndpointRow, PeerRules, RulesetRow } from '../tables.ts';
 
@@ -50,7 +51,14 @@ export function workloadMessages({ endpoint, identity }: AdmittedEndpointRow): r
   const { namespace, pod, workload } = endpoint;
   return [endpoint.ip4, endpoint.ip6]
     .filter((ip) => ip !== undefined)
-    .map((address) => ({ address, identity, namespace, pod, workload: workload.name, workloadKind: workload.kind }));
+    .map((ip) => ({
+      address: addressBytes(ip),
+      identity,
+      namespace,
+      pod,
+      workload: workload.name,
+      workloadKind: workload.kind,
+    }));
 }
 
 function peerMessage(rules: PeerRules): object {

@@ -1,6 +1,6 @@
 // What workers know of addresses, for spans.
 
-import { type Address, addressKey } from '#common/ip.ts';
+import { type Address, addressBytes, readAddress } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { AdmittedEndpointRow } from '../tables.ts';
 import { type UpdateMessage, type WorkloadMessage, workloadMessages } from './messages.ts';
@@ -14,12 +14,12 @@ export interface PublishedWorkloads {
 
 /** Nothing published yet, everything in the table is new. */
 export function createPublishedWorkloads(table: ReadonlyTable<AdmittedEndpointRow>): PublishedWorkloads {
-  const published = new Map<string, WorkloadMessage>();
-  const owners = new Map<string, string>(); // address -> endpoint
-  const dirty = new Map<string, Map<string, Uint8Array>>(); // endpoint -> addresses it had
+  const published = new Map<Address, WorkloadMessage>();
+  const owners = new Map<Address, string>(); // the endpoint that has it
+  const dirty = new Map<string, Set<Address>>(); // endpoint -> addresses it had
   const touch = (key: string, row: AdmittedEndpointRow | undefined): void => {
-    const addresses = dirty.get(key) ?? new Map<string, Uint8Array>();
-    for (const { address } of row ? workloadMessages(row) : []) addresses.set(placeOf(address), address);
+    const addresses = dirty.get(key) ?? new Set<Address>();
+    for (const { address } of row ? workloadMessages(row) : []) addresses.add(readAddress(address));
     dirty.set(key, addresses);
   };
   for (const [key, row] of table.entries()) touch(key, row);
@@ -30,35 +30,33 @@ export function createPublishedWorkloads(table: ReadonlyTable<AdmittedEndpointRo
   return {
     advance() {
       const workloads: WorkloadMessage[] = [];
-      const removedWorkloads: Uint8Array[] = [];
+      const removed = new Set<Address>();
       for (const [key, had] of dirty) {
         const row = table.get(key);
-        const has = new Map((row ? workloadMessages(row) : []).map((message) => [placeOf(message.address), message]));
+        const has = new Map(
+          (row ? workloadMessages(row) : []).map((message) => [readAddress(message.address), message]),
+        );
         for (const [place, message] of has) {
           owners.set(place, key);
           if (sameWorkload(published.get(place), message)) continue;
           published.set(place, message);
           workloads.push(message);
         }
-        for (const [place, address] of had) {
+        for (const place of had) {
           // It may belong to another pod by now: only its last owner takes it out.
           if (has.has(place) || owners.get(place) !== key) continue;
           owners.delete(place);
-          if (published.delete(place)) removedWorkloads.push(address);
+          if (published.delete(place)) removed.add(place);
         }
       }
       dirty.clear();
       // One that moved from a later row to an earlier one is in both lists: it is there.
-      const there = new Set(workloads.map((w) => placeOf(w.address)));
-      return { workloads, removedWorkloads: removedWorkloads.filter((address) => !there.has(placeOf(address))) };
+      for (const { address } of workloads) removed.delete(readAddress(address));
+      return { workloads, removedWorkloads: [...removed].map(addressBytes) };
     },
     all: () => [...published.values()],
     close,
   };
-}
-
-function placeOf(address: Uint8Array): string {
-  return addressKey(address as Address);
 }
 
 function sameWorkload(a: WorkloadMessage | undefined, b: WorkloadMessage): boolean {

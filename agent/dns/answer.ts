@@ -1,7 +1,7 @@
 // What the resolver answers: pure, a query's bytes in, a reply's bytes out.
 
 import { AUTHORITATIVE_ANSWER, decode, encode, type Packet, type Question, TRUNCATED_RESPONSE } from 'dns-packet';
-import { type addressKey, familyOf, formatAddress } from '#common/ip.ts';
+import { type Address, addressBytes, familyOf, formatAddress } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import { CLUSTER_DOMAIN } from '../layout.ts';
 import type { DnsRow } from '../tables.ts';
@@ -114,9 +114,9 @@ function pointers(
 }
 
 /** "1.0.96.10.in-addr.arpa" or the ip6.arpa form (RFC 1035 section 3.5, RFC 3596 section 2.5). */
-export function reverseName(address: Parameters<typeof addressKey>[0]): string {
-  if (familyOf(address) === 4) return `${[...address.subarray(12)].reverse().join('.')}.in-addr.arpa`;
-  const digits = [...Buffer.from(address).toString('hex')].reverse();
+export function reverseName(address: Address): string {
+  if (familyOf(address) === 4) return `${[...addressBytes(address).subarray(12)].reverse().join('.')}.in-addr.arpa`;
+  const digits = [...addressBytes(address).toString('hex')].reverse();
   return `${digits.join('.')}.ip6.arpa`;
 }
 

@@ -2,7 +2,7 @@
 // Whoever wants to know what policy says of a flow asks here: `weir policy`, the vectors, tests.
 
 import { type Cookie, type Identity, identity, RESERVED } from '#common/ids.ts';
-import { type Address, addressKey, familyOf } from '#common/ip.ts';
+import { type Address, familyOf, masked } from '#common/ip.ts';
 import { type L4, l4Key } from '../policy/l4.ts';
 import { decide, type Entry, NO_ENTRIES } from '../sync/verdict.ts';
 import type { Desired, PolicyEntryRow } from '../tables.ts';
@@ -75,7 +75,7 @@ export function createLookup(desired: Rows): Lookup {
     },
     identityAt(address) {
       for (const [bits, known] of prefixes) {
-        const found = known.get(addressKey(masked(address, bits)));
+        const found = known.get(masked(address, bits));
         if (found !== undefined) return found;
       }
       return familyOf(address) === 4 ? RESERVED.worldIpv4 : RESERVED.worldIpv6;
@@ -109,18 +109,9 @@ function indexEntries(rows: Iterable<PolicyEntryRow>): Map<string, Map<Identity,
 function indexAddresses({ addresses }: Pick<Desired, 'addresses'>): [number, Map<string, Identity>][] {
   const byLength = new Map<number, Map<string, Identity>>();
   for (const { cidr, identity: found } of addresses.values()) {
-    entryOf(byLength, cidr.bits, () => new Map<string, Identity>()).set(addressKey(cidr.address), found);
+    entryOf(byLength, cidr.bits, () => new Map<string, Identity>()).set(cidr.address, found);
   }
   return [...byLength].sort(([a], [b]) => b - a);
-}
-
-function masked(address: Address, bits: number): Address {
-  const bytes = Uint8Array.from(address);
-  for (let i = 0; i < 16; i++) {
-    const kept = Math.max(0, Math.min(8, bits - 8 * i));
-    bytes[i] = (bytes[i] ?? 0) & (0xff00 >> kept);
-  }
-  return bytes as Address;
 }
 
 function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {

@@ -1,6 +1,6 @@
 // Who is behind an address: pods, services and labels for flows, kept up to date from the agent's tables.
 
-import { type Address, addressKey, formatAddress } from '#common/ip.ts';
+import { type Address, formatAddress } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { Endpoint, Flow, Policy } from '#observe/flow/model.ts';
 import { reservedLabel } from '#observe/flow/text.ts';
@@ -44,7 +44,7 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
     follow(endpoints, (row, exists) => {
       for (const address of [row.ip4, row.ip6]) {
         if (address === undefined) continue;
-        const key = addressKey(address);
+        const key = address;
         if (exists) {
           present.set(key, row);
           departed.delete(key);
@@ -67,8 +67,7 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
   }
 
   const endpointAt = (address: Address): EndpointRow | undefined => {
-    const key = addressKey(address);
-    return present.get(key) ?? departed.get(key);
+    return present.get(address) ?? departed.get(address);
   };
   const makeEndpoint = (address: Address, seenIdentity: number): Endpoint => {
     const row = endpointAt(address);
@@ -85,9 +84,9 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
   const policy = (key: string): Policy => policyOf(key, revision());
   return {
     endpointAt,
-    isLocal: (address) => present.has(addressKey(address)),
+    isLocal: (address) => present.has(address),
     endpoint(address, identity) {
-      const key = `${identity} ${addressKey(address)}`;
+      const key = `${identity} ${address}`;
       const known = cache.get(key);
       if (known !== undefined) return known;
       if (cache.size >= CACHE_LIMIT) cache.clear();
@@ -105,7 +104,7 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
     },
     policy,
     enforced(address, direction) {
-      const row = present.get(addressKey(address));
+      const row = present.get(address);
       return row && enforcement.get(`${row.namespace}/${row.pod}`)?.[direction];
     },
     close() {

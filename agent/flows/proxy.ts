@@ -1,6 +1,6 @@
 // Flows from the proxy's access records.
 
-import type { Address } from '#common/ip.ts';
+import { readAddress } from '#common/ip.ts';
 import { EVENT, type Flow, type Http, type Verdict } from '#observe/flow/model.ts';
 import type { AccessRecord } from './access-record.ts';
 import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
@@ -54,8 +54,8 @@ const NONE: LazyFlows = { count: 0, make: () => [] };
 export function proxyFlows(record: AccessRecord, context: FlowContext): LazyFlows {
   const verdict = accessVerdict(record);
   if (verdict === undefined || record.source.length !== 16 || record.destination.length !== 16) return NONE;
-  const source = record.source as Address;
-  const destination = record.destination as Address;
+  const source = readAddress(record.source);
+  const destination = readAddress(record.destination);
   const seen = {
     source,
     destination,

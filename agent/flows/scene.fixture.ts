@@ -6,7 +6,7 @@
 
 import { ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT, type FlowEvent } from '#bpf/abi.ts';
 import { cookie, endpointId, type Identity, identity, ifindex, rulesetId } from '#common/ids.ts';
-import { type Address, address } from '#common/ip.ts';
+import { type Address, address, addressBytes } from '#common/ip.ts';
 import type { Flow } from '#observe/flow/model.ts';
 import { compactLine } from '#observe/flow/print.ts';
 import { createTables, type EndpointRow, type PolicyEntryRow, type Tables } from '../tables.ts';
@@ -260,8 +260,8 @@ export const DENIED = {
 export function accessRecord(change: Partial<AccessRecord>): AccessRecord {
   return {
     timeUnixNs: String(WALL_NS),
-    source: ADDRESSES.tiefighter,
-    destination: ADDRESSES.deathstar,
+    source: addressBytes(ADDRESSES.tiefighter),
+    destination: addressBytes(ADDRESSES.deathstar),
     sourcePort: 33456,
     destinationPort: 80,
     sourceIdentity: IDS.tiefighter,

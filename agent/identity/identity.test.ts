@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { address, formatCidr, parseCidr } from '#common/ip.ts';
+import { address, covers, formatCidr, parseCidr } from '#common/ip.ts';
 import type { NamePattern } from '#mesh-config/model.ts';
 import { createAllocator } from './allocator.ts';
 import { createLabelFilter, defaultLabelFilter } from './label-filter.ts';
 import { identityLabels, parseIdentityLabel, portTexts } from './labels.ts';
 import { matchesName } from './name-pattern.ts';
-import { covers, createPrefixTree } from './prefix-tree.ts';
+import { createPrefixTree } from './prefix-tree.ts';
 
 const numbers = (n: number): number => n;
 

@@ -1,6 +1,6 @@
 // Prefixes with marks, one family in a tree: what marks lie over a prefix, and which marked prefixes lie below it.
 
-import type { Address, Cidr } from '#common/ip.ts';
+import { type Address, type Cidr, commonBits, covers, masked, UNSPECIFIED } from '#common/ip.ts';
 
 export interface PrefixTree {
   /** Counts one more of `mark` on the prefix. Returns whether it is the first. */
@@ -24,7 +24,7 @@ interface Node {
 
 /** An empty tree. */
 export function createPrefixTree(): PrefixTree {
-  const root: Node = createNode({ address: new Uint8Array(16) as Address, bits: 0 });
+  const root: Node = createNode({ address: UNSPECIFIED, bits: 0 });
   return {
     add(cidr, mark) {
       const { marks } = insert(root, cidr);
@@ -64,11 +64,6 @@ export function createPrefixTree(): PrefixTree {
       }
     },
   };
-}
-
-/** Whether `inner` lies inside `outer`, or is it. */
-export function covers(outer: Cidr, inner: Cidr): boolean {
-  return outer.bits <= inner.bits && commonBits(outer.address, inner.address) >= outer.bits;
 }
 
 function createNode(cidr: Cidr): Node {
@@ -121,19 +116,6 @@ function isSame(a: Cidr, b: Cidr): boolean {
   return a.bits === b.bits && commonBits(a.address, b.address) >= a.bits;
 }
 
-/** The address with all bits after the first `bits` zero. */
-function masked(address: Address, bits: number): Address {
-  return address.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, bits - 8 * i)))) as Address;
-}
-
 function bitAt(address: Address, bit: number): 0 | 1 {
-  return (((address[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) as 0 | 1;
-}
-
-function commonBits(a: Address, b: Address): number {
-  for (let i = 0; i < 16; i++) {
-    const difference = (a[i] ?? 0) ^ (b[i] ?? 0);
-    if (difference !== 0) return i * 8 + Math.clz32(difference) - 24;
-  }
-  return 128;
+  return ((address.charCodeAt(bit >> 3) >> (7 - (bit & 7))) & 1) as 0 | 1;
 }

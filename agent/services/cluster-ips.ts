@@ -2,7 +2,7 @@
 // that the same folder of objects gets the same addresses; what it got is remembered all the same.
 
 import { createHash } from 'node:crypto';
-import { type Address, addOffset, addressKey, type Cidr, type Family, familyOf, formatCidr } from '#common/ip.ts';
+import { type Address, addOffset, type Cidr, covers, type Family, familyOf, formatCidr } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 
 export interface ClusterIps {
@@ -31,17 +31,17 @@ export function createClusterIps(
 ): ClusterIps {
   const owners = new Map<string, string>();
   const owned = new Map<string, Address[]>();
-  const promised = new Map(reserved.map(({ key, address }) => [addressKey(address), key]));
+  const promised = new Map(reserved.map(({ key, address }) => [address, key]));
   let version = 0;
   const take = (key: string, address: Address): Address => {
-    if (owners.get(addressKey(address)) === key) return address;
+    if (owners.get(address) === key) return address;
     version++;
-    owners.set(addressKey(address), key);
+    owners.set(address, key);
     owned.set(key, [...(owned.get(key) ?? []), address]);
     return address;
   };
   const isFree = (key: string, address: Address): boolean => {
-    const owner = owners.get(addressKey(address)) ?? promised.get(addressKey(address));
+    const owner = owners.get(address) ?? promised.get(address);
     return owner === undefined || owner === key;
   };
   return {
@@ -49,7 +49,8 @@ export function createClusterIps(
       const existing = owned.get(key)?.find((address) => familyOf(address) === family);
       if (existing) return ok(existing);
       const before = reserved.find((r) => r.key === key && familyOf(r.address) === family)?.address;
-      if (before && contains(ranges[family], before) && isFree(key, before)) return ok(take(key, before));
+      if (before && covers(ranges[family], { address: before, bits: 128 }) && isFree(key, before))
+        return ok(take(key, before));
       const range = ranges[family];
       const size = sizeOf(range);
       const first = size > 4 * RESERVED_LOW ? RESERVED_LOW : 1;
@@ -62,16 +63,17 @@ export function createClusterIps(
       return err(`Cannot allocate a ClusterIP for service "${key}": all of ${formatCidr(range)} is in use`);
     },
     claim(key, wanted) {
-      if (!Object.values(ranges).some((range) => contains(range, wanted))) return err(`is outside the service ranges`);
-      const owner = owners.get(addressKey(wanted)) ?? promised.get(addressKey(wanted));
+      if (!Object.values(ranges).some((range) => covers(range, { address: wanted, bits: 128 })))
+        return err(`is outside the service ranges`);
+      const owner = owners.get(wanted) ?? promised.get(wanted);
       if (!isFree(key, wanted)) return err(`belongs to service "${owner}"`);
       return ok(take(key, wanted));
     },
     release(key, keep) {
-      const kept = new Set(keep.map(addressKey));
+      const kept = new Set(keep);
       const rest = (owned.get(key) ?? []).filter((address) => {
-        if (kept.has(addressKey(address))) return true;
-        owners.delete(addressKey(address));
+        if (kept.has(address)) return true;
+        owners.delete(address);
         version++;
         return false;
       });
@@ -91,12 +93,4 @@ function sizeOf(range: Cidr): number {
 
 function hash(key: string): number {
   return createHash('sha256').update(key).digest().readUInt32BE(0);
-}
-
-function contains(range: Cidr, address: Address): boolean {
-  for (let bit = 0; bit < range.bits; bit++) {
-    const mask = 0x80 >> (bit & 7);
-    if (((range.address[bit >> 3] ?? 0) & mask) !== ((address[bit >> 3] ?? 0) & mask)) return false;
-  }
-  return true;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ADDR_MANAGED, type IdentityKey, type IdentityValue, MAPS } from '#bpf/abi.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
-import { type Address, address, formatAddress, parseCidr } from '#common/ip.ts';
+import { type Address, address, covers, formatAddress, parseCidr } from '#common/ip.ts';
 import { createTable } from '#common/table.ts';
 import type { AddressRow } from '../tables.ts';
 import { type AddressSync, createAddressSync } from './addresses-sync.ts';
@@ -65,10 +65,7 @@ function rig(capacity = 100): Rig {
 }
 
 function isIn(ip: Address, { ip: base, prefixlen }: IdentityKey): boolean {
-  for (let bit = 0; bit < prefixlen; bit++) {
-    if ((((ip[bit >> 3] ?? 0) ^ (base[bit >> 3] ?? 0)) >> (7 - (bit & 7))) & 1) return false;
-  }
-  return true;
+  return covers({ address: base, bits: prefixlen }, { address: ip, bits: 128 });
 }
 
 describe('createAddressSync', () => {

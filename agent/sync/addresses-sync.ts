@@ -11,7 +11,7 @@
 
 import { ADDR_MANAGED, type IdentityKey, type IdentityValue } from '#bpf/abi.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
-import { type Address, type Cidr, formatCidr, parseCidr } from '#common/ip.ts';
+import { type Address, type Cidr, covers, formatCidr, masked, parseCidr } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { AddressRow } from '../tables.ts';
 import { createIdentityUse } from './identity-use.ts';
@@ -135,8 +135,10 @@ function areSafe(left: readonly Move[], map: IdentityMap, isNarrower: (a: Identi
   const checked = new Map<string, boolean>();
   return left.every(({ cidr, row }) => {
     if (!row) return false;
-    const bits = lengths.filter((n) => n <= cidr.bits).find((n) => map.get(keyOf(truncated(cidr, n))));
-    const is = bits === undefined ? undefined : map.get(keyOf(truncated(cidr, bits)));
+    const bits = lengths
+      .filter((n) => n <= cidr.bits)
+      .find((n) => map.get({ prefixlen: n, ip: masked(cidr.address, n) }));
+    const is = bits === undefined ? undefined : map.get({ prefixlen: bits, ip: masked(cidr.address, bits) });
     const has = identity(is?.identity ?? RESERVED.worldIpv6);
     const pair = `${has} ${row.identity}`;
     const safe = checked.get(pair) ?? isNarrower(has, row.identity);
@@ -152,16 +154,6 @@ function isSame(is: IdentityValue | undefined, row: AddressRow | undefined): boo
 
 function keyOf(cidr: Cidr): IdentityKey {
   return { prefixlen: cidr.bits, ip: cidr.address };
-}
-
-function covers(wide: Cidr, narrow: Cidr): boolean {
-  if (wide.bits > narrow.bits) return false;
-  return Buffer.compare(truncated(narrow, wide.bits).address, wide.address) === 0;
-}
-
-function truncated({ address }: Cidr, bits: number): Cidr {
-  const kept = address.map((byte, i) => (i * 8 >= bits ? 0 : i * 8 + 8 <= bits ? byte : byte & (0xff00 >> (bits % 8))));
-  return { address: kept as Address, bits };
 }
 
 // From the key of a row (formatCidr).

@@ -3,7 +3,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type CtEntry, type CtKey, ctEntry, ctKey } from '#bpf/abi.ts';
-import { type Address, addressKey } from '#common/ip.ts';
+import { type Address, addressBytes } from '#common/ip.ts';
 import { lookupBatch } from '#common/native/libbpf.ts';
 
 /** A slice of the table: `count` keys and values, one after the other, as bytes. */
@@ -48,7 +48,7 @@ export function createConntrack(table: ConntrackTable, nowSeconds: () => number)
   const { expires } = ctEntry.offsets;
   return {
     async purge(addresses) {
-      const wanted = new Set(addresses.map(addressKey));
+      const wanted = new Set<string>(addresses);
       if (wanted.size === 0) return 0;
       const ends = new Set(addresses.map(lastWord));
       let purged = 0;
@@ -91,7 +91,7 @@ export function createConntrack(table: ConntrackTable, nowSeconds: () => number)
 }
 
 function lastWord(address: Address): number {
-  return Buffer.from(address).readUInt32BE(12);
+  return addressBytes(address).readUInt32BE(12);
 }
 
 /** The kernel's conntrack map. */

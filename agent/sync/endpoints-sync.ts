@@ -4,7 +4,7 @@
 
 import { ENDPOINT_AUDIT, type Endpoint, type IdentityKey, type IdentityValue } from '#bpf/abi.ts';
 import type { Identity } from '#common/ids.ts';
-import { type Address, addressKey } from '#common/ip.ts';
+import { type Address, UNSPECIFIED } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { AddressRow, AdmittedEndpointRow } from '../tables.ts';
 import { type AddressSync, createAddressSync } from './addresses-sync.ts';
@@ -31,8 +31,6 @@ export interface EndpointMaps {
   readonly identities: MirroredMap<IdentityKey, IdentityValue>;
 }
 
-const NO_ADDRESS = new Uint8Array(16) as Address;
-
 /** Endpoint sync of the two tables into the three maps. What the maps hold already is adopted or taken out. */
 export function createEndpointSync(
   tables: { readonly endpoints: ReadonlyTable<AdmittedEndpointRow>; readonly addresses: ReadonlyTable<AddressRow> },
@@ -42,15 +40,15 @@ export function createEndpointSync(
   let dirty = new Set([...tables.endpoints.entries()].map(([key]) => key));
   let round = new Set<string>(); // of those, what the last `evict` has seen
   // Interfaces and addresses that the maps speak of and that have to be looked at, with or without a row.
-  const stale = { interfaces: new Set<number>(), addresses: new Map<string, Address>() };
+  const stale = { interfaces: new Set<number>(), addresses: new Set<Address>() };
   for (const [ifindex] of maps.endpoints.entries()) stale.interfaces.add(ifindex);
-  for (const [address] of maps.endpointAddrs.entries()) stale.addresses.set(addressKey(address), address);
+  for (const [address] of maps.endpointAddrs.entries()) stale.addresses.add(address);
   const stop = tables.endpoints.subscribe(({ key, before, after }) => {
     dirty.add(key);
     for (const row of [before, after]) {
       if (!row?.endpoint.device) continue;
       stale.interfaces.add(row.endpoint.device.ifindex);
-      for (const ip of addressesOf(row)) stale.addresses.set(addressKey(ip), ip);
+      for (const ip of addressesOf(row)) stale.addresses.add(ip);
     }
   });
   const letIn = (row: AdmittedEndpointRow, value: Endpoint): boolean =>
@@ -64,12 +62,12 @@ export function createEndpointSync(
       const want = stale.addresses.size + stale.interfaces.size > 0 ? wanted(tables.endpoints, stale) : NOTHING;
       const orphaned: Address[] = [];
       // Addresses before interfaces: nothing is delivered to an endpoint that may no longer answer.
-      for (const [key, address] of stale.addresses) {
+      for (const address of stale.addresses) {
         const is = maps.endpointAddrs.get(address);
-        const next = want.addresses.get(key);
+        const next = want.addresses.get(address);
         if (is && !sameEndpoint(is, next) && !maps.endpointAddrs.delete(address)) continue;
         if (is && !samePod(is, next)) orphaned.push(address);
-        stale.addresses.delete(key);
+        stale.addresses.delete(address);
       }
       for (const ifindex of stale.interfaces) {
         const is = maps.endpoints.get(ifindex);
@@ -100,7 +98,7 @@ export function createEndpointSync(
 
 interface Wanted {
   readonly interfaces: ReadonlyMap<number, Endpoint>;
-  readonly addresses: ReadonlyMap<string, Endpoint>;
+  readonly addresses: ReadonlyMap<Address, Endpoint>;
 }
 
 const NOTHING: Wanted = { interfaces: new Map(), addresses: new Map() };
@@ -108,20 +106,18 @@ const NOTHING: Wanted = { interfaces: new Map(), addresses: new Map() };
 /** What the rows say of the interfaces and addresses of `stale`. */
 function wanted(
   table: ReadonlyTable<AdmittedEndpointRow>,
-  stale: { readonly interfaces: ReadonlySet<number>; readonly addresses: ReadonlyMap<string, Address> },
+  stale: { readonly interfaces: ReadonlySet<number>; readonly addresses: ReadonlySet<Address> },
 ): Wanted {
   const interfaces = new Map<number, Endpoint>();
-  const addresses = new Map<string, Endpoint>();
+  const addresses = new Map<Address, Endpoint>();
   for (const row of table.values()) {
     if (!row.endpoint.device) continue;
     const { ifindex } = row.endpoint.device;
-    const keys = addressesOf(row)
-      .map(addressKey)
-      .filter((key) => stale.addresses.has(key));
-    const value = keys.length > 0 || stale.interfaces.has(ifindex) ? endpointValue(row) : undefined;
+    const own = addressesOf(row).filter((ip) => stale.addresses.has(ip));
+    const value = own.length > 0 || stale.interfaces.has(ifindex) ? endpointValue(row) : undefined;
     if (!value) continue;
     interfaces.set(ifindex, value);
-    for (const key of keys) addresses.set(key, value);
+    for (const ip of own) addresses.set(ip, value);
   }
   return { interfaces, addresses };
 }
@@ -141,8 +137,8 @@ function endpointValue({ endpoint, identity }: AdmittedEndpointRow): Endpoint | 
     flags: endpoint.audit ? ENDPOINT_AUDIT : 0,
     podMac: macBytes(device.podMac),
     hostMac: macBytes(device.hostMac),
-    ip4: ip4 ?? NO_ADDRESS,
-    ip6: ip6 ?? NO_ADDRESS,
+    ip4: ip4 ?? UNSPECIFIED,
+    ip6: ip6 ?? UNSPECIFIED,
   };
 }
 
@@ -157,5 +153,5 @@ function samePod(a: Endpoint, b: Endpoint | undefined): boolean {
 function sameEndpoint(a: Endpoint, b: Endpoint | undefined): boolean {
   if (!b || !samePod(a, b) || a.identity !== b.identity) return false;
   const same = (x: Uint8Array, y: Uint8Array): boolean => Buffer.compare(x, y) === 0;
-  return same(a.hostMac, b.hostMac) && same(a.ip4, b.ip4) && same(a.ip6, b.ip6);
+  return same(a.hostMac, b.hostMac) && a.ip4 === b.ip4 && a.ip6 === b.ip6;
 }

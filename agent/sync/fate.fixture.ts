@@ -3,7 +3,7 @@
 import { MATCH_L3_L4, MATCH_L3_ONLY, MATCH_L3_PROTO } from '#bpf/abi.ts';
 import type { FlowVerdict } from '#bpf/testing/verdict.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
-import { type Address, address, familyOf, formatAddress, parseCidr } from '#common/ip.ts';
+import { type Address, address, covers, familyOf, formatAddress, parseCidr } from '#common/ip.ts';
 import { IP_PROTOCOL, type L4 } from '../policy/l4.ts';
 import type { FlowEnd, KernelFlow } from './kernel-verdicts.fixture.ts';
 import { ANY_PEER } from './random-tables.fixture.ts';
@@ -91,7 +91,7 @@ function whoIs(world: World, end: FlowEnd): Who {
     return { identity: world.pods[i] as Identity, isPod: true };
   }
   const ip = address(end.address);
-  if (NODE.some((node) => Buffer.compare(node, ip) === 0)) return { identity: RESERVED.host, isPod: false };
+  if (NODE.includes(ip)) return { identity: RESERVED.host, isPod: false };
   const family = familyOf(ip);
   const rows = [...world.prefixes].filter(([text]) => familyOf(address(text.split('/')[0] ?? '')) === family);
   const found = rows.filter(([text]) => contains(text, ip)).sort(([a], [b]) => bitsOf(b) - bitsOf(a))[0];
@@ -113,11 +113,7 @@ function bitsOf(text: string): number {
 
 function contains(text: string, ip: Address): boolean {
   const cidr = parseCidr(text);
-  if (!cidr.ok) return false;
-  for (let bit = 0; bit < cidr.value.bits; bit++) {
-    if ((((ip[bit >> 3] ?? 0) ^ (cidr.value.address[bit >> 3] ?? 0)) >> (7 - (bit & 7))) & 1) return false;
-  }
-  return true;
+  return cidr.ok && covers(cidr.value, { address: ip, bits: 128 });
 }
 
 /** Whether everything that passes in `a` passes in `b` too. */

@@ -200,8 +200,7 @@ function addSpareAddresses({ addresses }: Desired, { endpoint, identity }: Admit
 }
 
 function endpointAt(desired: Desired, ip: Address): AdmittedEndpointRow | undefined {
-  const same = (other: Address | undefined): boolean => other !== undefined && Buffer.compare(ip, other) === 0;
-  return [...desired.endpoints.values()].find(({ endpoint }) => same(endpoint.ip4) || same(endpoint.ip6));
+  return [...desired.endpoints.values()].find(({ endpoint }) => endpoint.ip4 === ip || endpoint.ip6 === ip);
 }
 
 function podOf({ endpoint }: AdmittedEndpointRow): Somebody {

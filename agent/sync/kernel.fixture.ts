@@ -11,7 +11,7 @@ import {
   POLICY_EGRESS,
   POLICY_INGRESS,
 } from '#bpf/abi.ts';
-import { type Address, formatAddress } from '#common/ip.ts';
+import { type Address, formatAddress, masked } from '#common/ip.ts';
 import { createPublished, type Publication } from '../control/published.ts';
 import { l4Covers } from '../policy/l4.ts';
 import type { Tables } from '../tables.ts';
@@ -96,8 +96,7 @@ export function fakeKernel(): FakeKernel {
       .values()
       .toArray()
       .sort((a, b) => b - a)) {
-      const kept = ip.map((byte, i) => byte & (0xff00 >> Math.max(0, Math.min(8, length - i * 8))));
-      const value = maps.identities.get({ prefixlen: length, ip: kept as Address });
+      const value = maps.identities.get({ prefixlen: length, ip: masked(ip, length) });
       if (value) return value;
     }
     return undefined;

@@ -2,7 +2,7 @@
 // What is added is there before policy changes, what is taken away stays until it has.
 
 import type { LifelineKey } from '#bpf/abi.ts';
-import { type Address, addressKey } from '#common/ip.ts';
+import type { Address } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import { IP_PROTOCOL } from '../policy/l4.ts';
 import type { AddressRow, IdentityRow } from '../tables.ts';
@@ -82,5 +82,5 @@ export function createLifelineSync(
 }
 
 function textOf({ ip, port, protocol }: LifelineKey): string {
-  return `${addressKey(ip)} ${port} ${protocol}`;
+  return `${ip} ${port} ${protocol}`;
 }

@@ -1,6 +1,6 @@
 // Builds frames byte by byte, right or wrong on purpose, for test runs and raw sockets.
 
-import { type Address, address, familyOf } from '#common/ip.ts';
+import { address, addressBytes, familyOf } from '#common/ip.ts';
 
 export const TCP_FLAGS = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 export const PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
@@ -64,8 +64,8 @@ export function ethernet(ends: Pick<Ends, 'sourceMac' | 'destinationMac'>, type:
 }
 
 function raw(ip: string): Uint8Array {
-  const bytes: Address = address(ip);
-  return familyOf(bytes) === 4 ? bytes.slice(12) : bytes;
+  const bytes = addressBytes(address(ip));
+  return familyOf(address(ip)) === 4 ? bytes.subarray(12) : bytes;
 }
 
 /** A frame with `body` behind a network header of the family of `ends.source`. */

@@ -2,7 +2,7 @@
 // arrive shows as "EAGAIN".
 
 import { writeFileSync } from 'node:fs';
-import { type Address, address, familyOf, formatAddress } from '#common/ip.ts';
+import { type Address, address, familyOf, formatAddress, writeAddress } from '#common/ip.ts';
 import * as libc from '#common/native/libc.ts';
 import { enterNetns } from './topology.ts';
 
@@ -85,7 +85,7 @@ function sockaddr(end: { ip: string; port: number }, family: number): { bytes: U
   bytes.fill(0);
   bytes[0] = libc.AF.INET6;
   bytes.set([end.port >> 8, end.port & 0xff], 2);
-  bytes.set(ip, 8);
+  writeAddress(ip, bytes, 8);
   return { bytes, length: libc.SOCKADDR_SIZE };
 }
 function call(make: AddressCall, fd: number, end: { ip: string; port: number }, family: number, what: string): void {

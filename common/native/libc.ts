@@ -6,7 +6,7 @@
 
 import { constants } from 'node:os';
 import koffi from 'koffi';
-import { type Address, familyOf } from '../ip.ts';
+import { type Address, addressBytes, familyOf, readAddress, writeAddress } from '../ip.ts';
 
 const libc = koffi.load('libc.so.6');
 const bind_ = <F>(definition: string): F => libc.func(definition) as unknown as F;
@@ -191,11 +191,11 @@ export function encodeSockaddr(address: Address, port: number, out: Bytes): numb
   out[3] = port & 0xff;
   if (familyOf(address) === 4) {
     out[0] = AF.INET;
-    out.set(address.subarray(12), 4);
+    out.set(addressBytes(address).subarray(12), 4);
     return 16;
   }
   out[0] = AF.INET6;
-  out.set(address, 8);
+  writeAddress(address, out, 8);
   return SOCKADDR_SIZE;
 }
 
@@ -212,7 +212,7 @@ export function decodeSockaddr(sockaddr: Bytes): { readonly address: Address; re
   } else {
     throw new Error(`Cannot read socket address: family ${family} is neither IPv4 nor IPv6`);
   }
-  return { address: address as Address, port };
+  return { address: readAddress(address), port };
 }
 
 /** A little-endian i32 in four bytes, as socket options and lengths want it. */

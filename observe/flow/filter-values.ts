@@ -1,7 +1,7 @@
 // How the values of filter fields are compared: one condition for each value, any of which may hold.
 
 import { RE2JS } from 're2js';
-import { type Address, type Cidr, parseAddress, parseCidr } from '#common/ip.ts';
+import { type Cidr, covers, parseAddress, parseCidr } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 import type { Flow } from './model.ts';
 
@@ -39,21 +39,13 @@ export function compileAddresses(
   return ok((flow) => {
     const text = read(flow);
     const address = text === undefined ? undefined : parseAddress(text);
-    return address?.ok === true && prefixes.some((prefix) => contains(prefix, address.value));
+    return address?.ok === true && prefixes.some((prefix) => covers(prefix, { address: address.value, bits: 128 }));
   });
 }
 
 function wholeAddress(text: string): Result<Cidr, string> {
   const parsed = parseAddress(text);
   return parsed.ok ? ok({ address: parsed.value, bits: 128 }) : parsed;
-}
-
-function contains(prefix: Cidr, address: Address): boolean {
-  for (let bit = 0; bit < prefix.bits; bit += 8) {
-    const mask = prefix.bits - bit >= 8 ? 0xff : (0xff << (8 - (prefix.bits - bit))) & 0xff;
-    if ((((prefix.address[bit >> 3] ?? 0) ^ (address[bit >> 3] ?? 0)) & mask) !== 0) return false;
-  }
-  return true;
 }
 
 /** One of the RE2 expressions is found anywhere in the text that `read` gives. */

@@ -1,6 +1,6 @@
 // Messages of api/proxy.proto as proto-loader gives and takes them, and what they mean inside a worker.
 
-import { type Address, addressKey, formatAddress } from '#common/ip.ts';
+import { type Address, formatAddress, readAddress } from '#common/ip.ts';
 import type { Party } from '#tracing/span.ts';
 import type { PeerOrder, RuleOrder, RulesetOrder, RulesOrder } from '../rules/ruleset.ts';
 
@@ -86,22 +86,21 @@ const MAX_PARTIES = 4096;
 
 /** Nothing known yet. */
 export function createWorkloads(): Workloads {
-  const byAddress = new Map<string, WorkloadMessage>();
+  const byAddress = new Map<Address, WorkloadMessage>();
   const parties = new Map<string, Party>();
-  const key = (bytes: Buffer): string => addressKey(bytes as unknown as Address);
   return {
     apply(update) {
       parties.clear();
       if (update.full) byAddress.clear();
-      for (const address of update.removedWorkloads) byAddress.delete(key(address));
-      for (const workload of update.workloads) byAddress.set(key(workload.address), workload);
+      for (const address of update.removedWorkloads) byAddress.delete(readAddress(address));
+      for (const workload of update.workloads) byAddress.set(readAddress(workload.address), workload);
     },
     party(address, identity) {
-      const place = addressKey(address) + identity;
+      const place = address + identity;
       const known = parties.get(place);
       if (known !== undefined) return known;
       if (parties.size >= MAX_PARTIES) parties.clear();
-      const workload = byAddress.get(addressKey(address));
+      const workload = byAddress.get(address);
       const party: Party = {
         address: formatAddress(address),
         identity,

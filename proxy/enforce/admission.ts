@@ -1,6 +1,5 @@
 // Who gets in: all pairs of a worker, within the limits on their number, of all and of each client address.
 
-import { addressKey } from '#common/ip.ts';
 import { COUNT } from '../counters.ts';
 import type { Engine } from './engine.ts';
 import type { Origin } from './origin.ts';
@@ -15,14 +14,14 @@ export function hasRoom({ pairs, limits, counters }: Engine): boolean {
 
 /** May the client of `origin` have one more connection? Counted if not. */
 export function hasRoomFor({ perSource, limits, counters }: Engine, { source }: Origin): boolean {
-  if ((perSource.get(addressKey(source)) ?? 0) < limits.maxConnectionsPerSource) return true;
+  if ((perSource.get(source) ?? 0) < limits.maxConnectionsPerSource) return true;
   counters.add(COUNT['limit|connections of a source']);
   return false;
 }
 
 /** Puts `pair` among those of the worker. */
 export function enter({ pairs, perSource, counters }: Engine, pair: Pair): void {
-  const source = addressKey(pair.origin.source);
+  const source = pair.origin.source;
   perSource.set(source, (perSource.get(source) ?? 0) + 1);
   pair.index = pairs.push(pair) - 1;
   counters.add(COUNT['connections|accepted']);
@@ -30,7 +29,7 @@ export function enter({ pairs, perSource, counters }: Engine, pair: Pair): void 
 
 /** Takes `pair`, which has entered, out again. */
 export function leave({ pairs, perSource, counters }: Engine, pair: Pair): void {
-  const source = addressKey(pair.origin.source);
+  const source = pair.origin.source;
   const left = (perSource.get(source) ?? 0) - 1;
   if (left > 0) perSource.set(source, left);
   else perSource.delete(source);

@@ -1,6 +1,6 @@
 // Records as the main thread reads them from their slots.
 
-import type { Address } from '#common/ip.ts';
+import { type Address, readAddress } from '#common/ip.ts';
 import { REASONS, type Reason } from './reasons.ts';
 import { AT, FLAG, SLOT_BYTES, type Slab } from './slab.ts';
 
@@ -58,10 +58,10 @@ export function decodeRecord(
     durationMs: view.getFloat64(at + AT.durationMs),
     requestBytes: view.getFloat64(at + AT.requestBytes),
     responseBytes: view.getFloat64(at + AT.responseBytes),
-    source: copyAddress(bytes, at + AT.source),
+    source: readAddress(bytes, at + AT.source),
     sourcePort: view.getUint16(at + AT.sourcePort),
     sourceIdentity: view.getUint32(at + AT.sourceIdentity),
-    destination: copyAddress(bytes, at + AT.destination),
+    destination: readAddress(bytes, at + AT.destination),
     destinationPort: view.getUint16(at + AT.destinationPort),
     destinationIdentity: view.getUint32(at + AT.destinationIdentity),
     egress: (flags & FLAG.egress) !== 0,
@@ -91,8 +91,3 @@ function merge(egress: readonly string[], ingress: readonly string[]): readonly 
 }
 
 /** A copy in memory that is not shared. */
-function copyAddress(bytes: Buffer, at: number): Address {
-  const address = new Uint8Array(16);
-  for (let i = 0; i < 16; i++) address[i] = bytes[at + i] as number;
-  return address as Address;
-}

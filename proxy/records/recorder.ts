@@ -1,5 +1,6 @@
 // The data thread's hand in access records: which requests are recorded, and what their slots say.
 
+import { writeAddress } from '#common/ip.ts';
 import { type ContextCounters, type GetHeader, readContext, type TraceContext } from '#tracing/context.ts';
 import type { Sampler } from '#tracing/sampler.ts';
 import { COUNT, type Counters } from '../counters.ts';
@@ -104,8 +105,8 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
         (recorded ? FLAG.recorded : 0) |
         (head?.http10 === true ? FLAG.http10 : 0) |
         writeContext(bytes, at, context);
-      copy(origin.source, { from: 0, to: 16 }, bytes, at + AT.source);
-      copy(origin.destination, { from: 0, to: 16 }, bytes, at + AT.destination);
+      writeAddress(origin.source, bytes, at + AT.source);
+      writeAddress(origin.destination, bytes, at + AT.destination);
       writeText(slab, at, { head, traceState: context?.kind === 'parent' ? context.traceState : undefined });
       return slot;
     },

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { address, formatAddress } from '#common/ip.ts';
+import { address, addressBytes, formatAddress } from '#common/ip.ts';
 import { createIdSource } from '#tracing/ids.ts';
 import type { SpanPipeline } from '#tracing/pipeline.ts';
 import type { SpanRecord } from '#tracing/span.ts';
@@ -88,7 +88,7 @@ test('sampled requests become spans with their ids in the record; nothing is sen
   const sent: Record<string, unknown>[] = [];
   const workloads = createWorkloads();
   const workload = {
-    address: Buffer.from(address('127.0.0.1')),
+    address: addressBytes(address('127.0.0.1')),
     identity: 300,
     namespace: 'ns',
     pod: 'p',

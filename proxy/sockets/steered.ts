@@ -19,7 +19,7 @@ import {
   NODE_AUDIT,
   nodeConfig,
 } from '#bpf/abi.ts';
-import { familyOf } from '#common/ip.ts';
+import { familyOf, writeAddress } from '#common/ip.ts';
 import {
   AF,
   addressOf,
@@ -88,7 +88,7 @@ export function createSteeredSource(options: SteeredOptions): SocketSource {
     revision: () => revision,
     refresh,
     audits(address, identity) {
-      endpoints.key.set(address);
+      writeAddress(address, endpoints.key);
       if (!endpoints.read() || endpoints.value.readUInt32LE(endpoint.offsets.identity) !== identity) return false;
       const isNodes = (config.value.readUInt32LE(nodeConfig.offsets.flags) & NODE_AUDIT) !== 0;
       return isNodes || (endpoints.value.readUInt16LE(endpoint.offsets.flags) & ENDPOINT_AUDIT) !== 0;

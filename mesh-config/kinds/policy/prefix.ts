@@ -1,6 +1,6 @@
 // Prefixes as policies write them: any address with a length, host bits and all.
 
-import { type Address, type Cidr, familyOf, formatCidr, parseAddress } from '#common/ip.ts';
+import { type Cidr, covers, familyOf, masked, parseAddress } from '#common/ip.ts';
 import { err, ok, type Result } from '#common/result.ts';
 
 /** A prefix with its host bits cleared. `masked`: some of them were set. */
@@ -24,20 +24,11 @@ export function parsePrefix(text: string): Result<WrittenPrefix, string> {
     return err(`has no length from 0 to ${max} after the "/"`);
   }
   const bits = Number(length) + (family === 4 ? 96 : 0);
-  const address = clearedAfter(parsed.value, bits);
-  return ok({ cidr: { address, bits }, masked: address.some((byte, i) => byte !== parsed.value[i]) });
+  const address = masked(parsed.value, bits);
+  return ok({ cidr: { address, bits }, masked: address !== parsed.value });
 }
 
 /** Whether every address of `inner` is in `outer`; never across families. */
 export function containsPrefix(outer: Cidr, inner: Cidr): boolean {
-  if (familyOf(outer.address) !== familyOf(inner.address) || inner.bits < outer.bits) return false;
-  const start = clearedAfter(inner.address, outer.bits);
-  return formatCidr({ address: start, bits: outer.bits }) === formatCidr(outer);
-}
-
-function clearedAfter(address: Address, bits: number): Address {
-  return address.map((byte, i) => {
-    const kept = Math.min(8, Math.max(0, bits - 8 * i));
-    return byte & (0xff << (8 - kept));
-  }) as Address;
+  return familyOf(outer.address) === familyOf(inner.address) && covers(outer, inner);
 }
