@@ -12,6 +12,7 @@ import { readOptions } from '#common/options.ts';
 import { policyHits } from './api/hits.ts';
 import { createRealised } from './api/realised.ts';
 import { serveAgentApi } from './api/server.ts';
+import { createCniHooks } from './cni/hooks.ts';
 import { type CniPlugin, createCniPlugin } from './cni/plugin.ts';
 import { startCniServer } from './cni/server.ts';
 import { type Compute, createCompute } from './compute/compute.ts';
@@ -181,7 +182,7 @@ async function startPolicy(
   });
   lifecycle.add('reconciler', () => reconciler.close());
   parts.late.reconciler = reconciler;
-  const cni = createCniPlugin({ layout, tables, log, hooks: cniHooks({ datapath, reconciler, sync }) });
+  const cni = createCniPlugin({ layout, tables, log, hooks: createCniHooks({ datapath, reconciler, sync }) });
   lifecycle.add('cni', () => cni.close());
   await cni.adopt();
   const { dir, nodePeers, namesFile } = options;
@@ -244,26 +245,6 @@ async function startNode(context: Context, core: Core & Flows & { readonly cni: 
     },
   });
   lifecycle.add('api', () => api.close());
-}
-
-function cniHooks(parts: {
-  readonly datapath: Datapath;
-  readonly reconciler: Reconciler;
-  readonly sync: Sync;
-}): Parameters<typeof createCniPlugin>[0]['hooks'] {
-  const { datapath, reconciler, sync } = parts;
-  return {
-    attach: (name, index) => void datapath.attachInterface(name, index),
-    detach: (name) => datapath.detachInterface(name),
-    async ready(endpoint, signal) {
-      await reconciler.settled(signal);
-      const key = `${endpoint.namespace}/${endpoint.pod}`;
-      if (sync.pending().endpoints.includes(key)) {
-        throw new Error(`Cannot let pod "${key}" in: its policy is not in the kernel maps`);
-      }
-    },
-    unavailable: () => reconciler.problem(),
-  };
 }
 
 function bootSeconds(): number {

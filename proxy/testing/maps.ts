@@ -16,7 +16,7 @@ import {
   NODE_AUDIT,
   nodeConfig,
 } from '#bpf/abi.ts';
-import type { Address } from '#common/ip.ts';
+import { type Address, addressBytes } from '#common/ip.ts';
 import { addressOf, bpf, callError, close, mapShared, PROT } from '#common/native/libc.ts';
 
 const COMMAND = { mapCreate: 0, mapUpdate: 2, mapDelete: 3, mapFdById: 14, objectInfo: 15 } as const;
@@ -84,7 +84,7 @@ export function createTestMaps(proxyMark: number): TestMaps {
       words[nodeConfig.offsets.flags / 4] = on ? NODE_AUDIT : 0;
     },
     setEndpoint(address, what) {
-      const key = Uint8Array.from(address);
+      const key = addressBytes(address);
       if (what === undefined) return element(COMMAND.mapDelete, endpoints, { key });
       const value = endpoint.encode({
         ...endpoint.decode(new Uint8Array(endpoint.size)),
