@@ -1,7 +1,9 @@
-// How much the verifier has to walk for each kernel program, for `weir dev check`.
+// How much the verifier has to walk for each kernel program and how much stack it takes, for `weir dev check`.
 
 import { openObject, programInfo } from '#common/native/libbpf.ts';
+import { programCode } from '#common/native/program-code.ts';
 import { OBJECTS, objectPath } from './build.ts';
+import { STACK_LIMIT_BYTES, stackBytes } from './stack.ts';
 
 export interface ProgramStats {
   readonly program: string;
@@ -9,6 +11,8 @@ export interface ProgramStats {
   readonly instructions: number;
   /** Instructions that the verifier walked, all paths together. */
   readonly verifiedInstructions: number;
+  /** Of the deepest chain of calls, as Linux 6.1 counts it. */
+  readonly stackBytes: number;
 }
 
 /** The kernel gives up at a million (BPF_COMPLEXITY_LIMIT_INSNS). */
@@ -21,17 +25,31 @@ export function programStats(): ProgramStats[] {
     object.load();
     return object.programs().map(({ name: program, fd }) => {
       const { instructions, verifiedInstructions } = programInfo(fd);
-      return { program, instructions, verifiedInstructions };
+      return { program, instructions, verifiedInstructions, stackBytes: stackBytes(programCode(fd)) };
     });
   });
 }
 
 /** One line for each program. */
 export function formatProgramStats(stats: readonly ProgramStats[]): string[] {
-  return stats.map(({ program, instructions, verifiedInstructions }) => {
+  return stats.map(({ program, instructions, verifiedInstructions, stackBytes }) => {
     const share = ((100 * verifiedInstructions) / VERIFIER_LIMIT).toFixed(1);
-    return `${program.padEnd(14)}${String(instructions).padStart(6)} instructions, ${String(verifiedInstructions).padStart(7)} verified (${share} % of the limit)`;
+    return `${program.padEnd(14)}${String(instructions).padStart(6)} instructions, ${String(verifiedInstructions).padStart(7)} verified (${share} % of the limit), ${String(stackBytes).padStart(3)} bytes of stack`;
   });
 }
 
-if (import.meta.main) for (const line of formatProgramStats(programStats())) console.log(line);
+/** One line for each program that this kernel may load and Linux 6.1 does not. */
+export function stackProblems(stats: readonly ProgramStats[]): string[] {
+  return stats
+    .filter(({ stackBytes }) => stackBytes > STACK_LIMIT_BYTES)
+    .map(({ program, stackBytes }) => {
+      return `Cannot load ${program} on Linux 6.1: its calls take ${stackBytes} bytes of stack, of ${STACK_LIMIT_BYTES}`;
+    });
+}
+
+if (import.meta.main) {
+  const stats = programStats();
+  const problems = stackProblems(stats);
+  for (const line of [...formatProgramStats(stats), ...problems]) console.log(line);
+  if (problems.length > 0) process.exitCode = 1;
+}

@@ -13,7 +13,8 @@
 #define OUTLINE static __attribute__((noinline, unused))
 /*
  * A function that the verifier walks once for each program, whoever calls it from however many places. It may be given
- * numbers and structs without pointers, each of which it must check for NULL, and its answer is just a number.
+ * numbers and structs without pointers, each of which it must check for NULL, and its answer is just a number. Before Linux
+ * 6.2 (d1673304097c) what lies in such a struct is no key for a map: whoever looks something up copies it to the stack.
  */
 #define WALKED_ONCE __attribute__((noinline))
 

@@ -58,27 +58,37 @@ INLINE bool parse_inner(const struct hook *h, struct packet *inner)
 }
 
 /*
- * Is the error about a connection that may pass? It must go to the one who sent the packet in it, and a pod may only
- * complain of what was sent to itself. Returns 0 and the entry's flags, NOT_RELATED, or why the connection is dropped.
+ * The entry of the connection that the error is about, or NULL. It must go to the one who sent the packet in it, and a pod
+ * may only complain of what was sent to itself.
  */
-OUTLINE int related(struct hook *h, __u32 *flags)
+OUTLINE const struct ct_entry *related_entry(struct hook *h)
 {
 	struct packet inner = {};
 	const struct ct_entry *entry;
-	int reason;
 
 	if (!parse_inner(h, &inner) || !same_addr(&inner.source, &h->packet.destination))
-		return NOT_RELATED;
+		return NULL;
 	if (h->origin == ORIGIN_POD && !same_addr(&inner.destination, &h->packet.source))
-		return NOT_RELATED;
+		return NULL;
 	h->source_is_a = ct_key_of(&inner, &h->asked.key);
 	entry = live_entry(h);
+	if (entry)
+		h->is_reply = !h->is_reply; /* the error travels against the packet that it is about */
+	return entry;
+}
+
+/*
+ * Is the error about a connection that may pass? Returns 0 and the entry's flags, NOT_RELATED, or why the connection is
+ * dropped. The inner packet is off the stack before the policy is asked: there is not room for both.
+ */
+INLINE int related(struct hook *h, __u32 *flags)
+{
+	const struct ct_entry *entry = related_entry(h);
+
 	if (!entry)
 		return NOT_RELATED;
-	h->is_reply = !h->is_reply; /* the error travels against the packet that it is about */
 	*flags = entry->flags;
-	reason = entry_reason(h, entry);
-	return reason;
+	return entry_reason(h, entry);
 }
 
 /*

@@ -17,12 +17,15 @@ struct party {
 	__u8 pad;
 };
 
-/* Who has the address: an endpoint of this node before any prefix, the longest prefix before others. 0 or a drop reason. */
+/*
+ * Who has the address: an endpoint of this node before any prefix, the longest prefix before others. 0 or a drop reason.
+ * Looked up is the copy in `key`, for the address may be in what a WALKED_ONCE function was given.
+ */
 OUTLINE int resolve(const struct addr *ip, struct party *out)
 {
-	const struct endpoint *endpoint = bpf_map_lookup_elem(&endpoint_addrs, ip);
+	struct identity_key key = { .prefixlen = ADDR_BITS, .ip = *ip };
+	const struct endpoint *endpoint = bpf_map_lookup_elem(&endpoint_addrs, &key.ip);
 	const struct identity_value *known;
-	struct identity_key key;
 
 	__builtin_memset(out, 0, sizeof(*out));
 	if (endpoint) {
@@ -32,8 +35,6 @@ OUTLINE int resolve(const struct addr *ip, struct party *out)
 		out->audit = !!(endpoint->flags & ENDPOINT_AUDIT);
 		return 0;
 	}
-	key.prefixlen = ADDR_BITS;
-	key.ip = *ip;
 	known = bpf_map_lookup_elem(&identities, &key);
 	if (!known) {
 		out->identity = is_mapped(ip) ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;

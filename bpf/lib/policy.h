@@ -109,6 +109,12 @@ OUTLINE void ask_policy(const struct question *q, struct answer *out)
 	}
 	if (out->action == ACTION_DENY && q->audit) /* 6 */
 		out->action = ACTION_AUDIT;
+}
+
+/* One after the other, not one within the other: their frames together are more than the stack has room for. */
+INLINE void ask_and_count(const struct question *q, struct answer *out)
+{
+	ask_policy(q, out);
 	if (q->now)
 		count_use(q, out);
 }
@@ -156,7 +162,7 @@ INLINE void ask_egress(struct ct_entry *e, struct question *q, bool audit)
 	q->peer = e->destination_identity;
 	q->direction = POLICY_EGRESS;
 	q->audit = audit;
-	ask_policy(q, &a);
+	ask_and_count(q, &a);
 	e->egress_action = a.action;
 	e->egress_match = a.match;
 	e->egress_cookie = a.value.cookie;
@@ -171,7 +177,7 @@ INLINE void ask_ingress(struct ct_entry *e, struct question *q, bool audit)
 	q->peer = e->source_identity;
 	q->direction = POLICY_INGRESS;
 	q->audit = audit;
-	ask_policy(q, &a);
+	ask_and_count(q, &a);
 	e->ingress_action = a.action;
 	e->ingress_match = a.match;
 	e->ingress_cookie = a.value.cookie;
