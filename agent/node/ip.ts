@@ -43,9 +43,11 @@ export async function ip(commands: readonly string[], options: IpOptions & { jso
 }
 
 /** One show command's rows. */
-export async function ipShow<Row>(command: string, options: IpOptions = {}): Promise<Row[]> {
+export async function ipShow<Row extends object>(command: string, options: IpOptions = {}): Promise<Row[]> {
   const text = await ip([command], { ...options, json: true });
-  return text.trim() === '' ? [] : (JSON.parse(text) as Row[]);
+  const rows = text.trim() === '' ? [] : (JSON.parse(text) as Row[]);
+  // What ip itself leaves out it prints as {}: the kernel does not know a type whose module is not loaded, and sends all.
+  return rows.filter((row) => Object.keys(row).length > 0);
 }
 
 function finish(child: ChildProcess, input: string): Promise<{ code: number | null; stdout: string; stderr: string }> {

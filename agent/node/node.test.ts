@@ -43,6 +43,14 @@ describe('node', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
     assert.notDeepEqual(listLeftovers(layout), []);
   });
 
+  test('ipShow has no row for what ip leaves out', async () => {
+    await ensureNetns(layout.netnsPath);
+    const names = async (command: string): Promise<(string | undefined)[]> =>
+      (await ipShow<{ ifname?: string }>(command, { netns: layout.netnsPath })).map(({ ifname }) => ifname);
+    assert.deepEqual(await names('link show'), ['lo']);
+    assert.deepEqual(await names('link show type unheardof'), []); // as "veth" is while its module is not loaded
+  });
+
   test('setUpNode adopts what is right and repairs what is not', async () => {
     await setUpNode(layout);
     await ip(
