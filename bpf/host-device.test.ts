@@ -101,12 +101,14 @@ describe('attachDevice', () => {
 
   test('survives a new start, and is undone without a trace', () => {
     using again = openDatapath({ bpffs: scene.topology.bpffs });
-    assert.ok(again.pinned().interfaces.includes(uplink.device));
+    const isAttached = (): boolean =>
+      again.pinned().interfaces.includes(uplink.device) || filters().includes('_network');
+    assert.ok(isAttached());
     enforce(INGRESS);
     using _listener = serve(NODE.ip4, 8025);
     assert.equal(connect(NODE.ip4, 8025, { ...outside(), timeoutMs: 300 }), 'EINPROGRESS');
     again.detachDevice(uplink.device);
-    assert.ok(!again.pinned().interfaces.includes(uplink.device));
+    assert.ok(!isAttached());
     const reached = connect(NODE.ip4, 8025, outside());
     assert.ok(typeof reached !== 'string', String(reached));
     reached[Symbol.dispose]();
