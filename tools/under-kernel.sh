@@ -15,7 +15,7 @@ cache="$top/test/.cache/kernels"
 
 main() {
   [ $# -ge 2 ] || fail 'run under another kernel: no command (tools/under-kernel.sh KERNEL COMMAND...)'
-  require qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod dpkg-deb:dpkg
+  require qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod xz:xz-utils
   [ "$(id -u)" = 0 ] || fail 'run under another kernel: it needs root, to read all files: run it with sudo'
   unpack "$1"
   shift
@@ -50,6 +50,7 @@ unpack() {
       *) (cd "$part" && apt-get -q -o APT::Sandbox::User=root download "$1" >&2) && deb=$(ls "$part"/*.deb) ;;
     esac
     dpkg-deb -x "$deb" "$part" || fail "unpack kernel \"$1\""
+    [ -e "$part/lib" ] || ln -s usr/lib "$part/lib" # from Debian 13 on
     [ -d "$part/lib/modules" ] || fail "use \"$1\": no kernel is in it (it may depend on the package that has one)"
     rm -f "$part"/*.deb
     depmod -b "$part" "$(ls "$part/lib/modules")"
@@ -65,7 +66,11 @@ make_initramfs() (
   for module in virtio_pci 9pnet_virtio 9p overlay; do
     modprobe -d "$kernel" -S "$release" --show-depends "$module"
   done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >order
-  while read -r file; do cp "$file" modules/ && echo "modules/${file##*/}"; done <order >names
+  while read -r file; do
+    name="modules/$(basename -- "$file" .xz)"
+    case $file in *.xz) xz -dc "$file" >"$name" ;; *) cp "$file" "$name" ;; esac
+    echo "$name"
+  done <order >names
   early_script >init && chmod 755 init
   find . | cpio --quiet -o -H newc
 )
