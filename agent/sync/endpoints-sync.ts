@@ -21,6 +21,8 @@ export interface EndpointSync {
   /** Gives every address its identity, and lets endpoints in whose policy is complete. */
   admit(isComplete: (identity: Identity) => boolean): void;
   /** Endpoints and addresses that are not in force as wanted. */
+  /** Identities of the endpoints that the maps know: the kernel may ask for their policy. */
+  askedIdentities(): ReadonlySet<number>;
   pending(): readonly string[];
   close(): void;
 }
@@ -87,6 +89,13 @@ export function createEndpointSync(
         const value = row && endpointValue(row);
         if (!row || !value || (isComplete(row.identity) && letIn(row, value))) round.delete(key);
       }
+    },
+    askedIdentities() {
+      const asked = new Set<number>();
+      for (const map of [maps.endpoints, maps.endpointAddrs]) {
+        for (const [, value] of map.entries() as Iterable<readonly [unknown, Endpoint]>) asked.add(value.identity);
+      }
+      return asked;
     },
     pending: () => [...round.union(dirty), ...addresses.pending()],
     close() {

@@ -30,6 +30,8 @@ export interface PlanOptions {
   readonly host: { readonly now: HostEnforcement; readonly next: HostEnforcement };
   readonly isFresh: (identity: Identity) => boolean;
   readonly isLeaving: (identity: Identity) => boolean;
+  /** Whether the kernel knows an endpoint with the identity, and so may ask for its policy before this update is over. */
+  readonly isAsked: (identity: Identity) => boolean;
 }
 
 export interface PolicySync {
@@ -131,6 +133,10 @@ export function createPolicySync(
       overflowing.add(subject);
       overflows++;
     } else overflowing.delete(subject);
+    if (subject.identity !== RESERVED.host && !options.isAsked(subject.identity)) {
+      // It is let in when all of it is there, and not before.
+      return { subject, tighten: rewrite(subject.actual, after), loosen: [], isDormant: true, hasFailed: false };
+    }
     const { now, next } = options.host;
     const [isAsked, willBeAsked] = [now, next].map((of) => subject.identity !== RESERVED.host || of[subject.direction]);
     if (isAsked && willBeAsked) {
@@ -198,6 +204,23 @@ function countOf(table: SubjectTable): number {
   let count = 0;
   for (const entries of table.values()) count += entries.size;
   return count;
+}
+
+// Nobody is asked for it meanwhile: any order will do, deletes first for their room.
+function rewrite(before: SubjectTable, after: SubjectTable): readonly Write[] {
+  const gone: Write[] = [];
+  const sets: Write[] = [];
+  for (const [peer, entries] of before) {
+    const next = after.get(peer);
+    if (next === entries) continue;
+    for (const [key, { l4 }] of entries) if (!next?.has(key)) gone.push({ peer, l4, entry: undefined });
+  }
+  for (const [peer, entries] of after) {
+    const is = before.get(peer);
+    if (is === entries) continue;
+    for (const entry of entries.values()) sets.push({ peer, l4: entry.l4, entry });
+  }
+  return [...gone, ...sets];
 }
 
 // What the kernel does not ask for says nothing, and changes in any order.

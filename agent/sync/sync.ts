@@ -144,7 +144,8 @@ export function createSync(options: {
       next: desired.enforcement.get(HOST_ENDPOINT) ?? { ingress: false, egress: false },
     };
     const gone = endpoints.evict(); // 2
-    policy.plan({ host, ...endpoints.prefixes });
+    const asked = endpoints.askedIdentities();
+    policy.plan({ host, ...endpoints.prefixes, isAsked: (identity) => asked.has(identity) });
     lifelines.extend();
     await conntrack.purge(gone);
     await publish('new'); // 3
