@@ -92,9 +92,8 @@ export function createEndpointSync(
     },
     askedIdentities() {
       const asked = new Set<number>();
-      for (const map of [maps.endpoints, maps.endpointAddrs]) {
-        for (const [, value] of map.entries() as Iterable<readonly [unknown, Endpoint]>) asked.add(value.identity);
-      }
+      for (const map of [maps.endpoints, maps.endpointAddrs])
+        for (const { identity } of map.values()) asked.add(identity);
       return asked;
     },
     pending: () => [...round.union(dirty), ...addresses.pending()],

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import {
   ENDPOINT_AUDIT,
   type LifelineKey,
@@ -259,6 +260,7 @@ describe('counters of policy entries', () => {
     assert.equal(r.kernel.maps.policy_counters.size, 2, 'an entry that changes keeps its counter');
     r.tables.desired.policy.delete(row[0]);
     await r.sync.apply();
+    await setImmediate(); // nobody waits for it
     assert.equal(r.kernel.maps.policy_counters.size, 0);
   });
 

@@ -46,6 +46,7 @@ export interface MirroredMap<K, V> {
   delete(key: K): boolean;
   get(key: K): V | undefined;
   entries(): IterableIterator<readonly [K, V]>;
+  values(): IterableIterator<V>;
   status(): MapStatusRow;
   /** Forgets the last error: called when a round of writes begins. */
   settle(): void;
@@ -113,6 +114,9 @@ export function mirrorMap<K, V>(
     get: (key) => actual.get(keyTexts.text(key))?.value,
     *entries() {
       for (const [text, { value }] of actual) yield [keyTexts.value(text), value] as const;
+    },
+    *values() {
+      for (const { value } of actual.values()) yield value;
     },
     status: () => ({ name, entries: actual.size, capacity: map.capacity, ...counts, lastError }),
     settle() {

@@ -106,14 +106,28 @@ export function createPolicySync(
     subject.wantedCount -= subject.wanted.take(before.peer, l4Of(before));
     mark(subject, before.peer);
   });
-  const forgetCounter = (key: PolicyKey): void => {
-    try {
-      counters.delete(key);
-    } catch {
-      // It counts what is no more: in nobody's way.
+  // Counters of entries that are gone: deleted when the update is over, for nobody waits for that.
+  let uncounted: PolicyKey[] = [];
+  let later: NodeJS.Immediate | undefined;
+  const forgetCounters = (): void => {
+    clearImmediate(later);
+    later = undefined;
+    for (const key of uncounted) {
+      if (map.get(key)) continue;
+      try {
+        counters.delete(key);
+      } catch {
+        // It counts what is no more: in nobody's way.
+      }
     }
+    uncounted = [];
+  };
+  const forgetCounter = (key: PolicyKey): void => {
+    uncounted.push(key);
+    later ??= setImmediate(forgetCounters);
   };
   for (const [key] of counters.entries()) if (key.prefixlen > 0 && !map.get(key)) forgetCounter(key);
+  forgetCounters();
 
   const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
     const key = policyKeyOf(subject, peer, l4);
@@ -151,6 +165,7 @@ export function createPolicySync(
 
   return {
     plan(options) {
+      forgetCounters();
       let room = Math.min(map.capacity - map.size, MAX_EXTRA_ENTRIES);
       planned = [...dirty].map((subject) => {
         subject.planned = subject.planned.union(subject.dirty);
@@ -192,7 +207,10 @@ export function createPolicySync(
     isNarrower: (a, b) => subjects.values().every(({ wanted }) => isPeerNarrower(wanted, a, b)),
     pending: () => [...dirty.union(overflowing)].map(({ identity: id, direction }) => `${id} ${direction}`),
     overflow: () => ({ text: [...overflowing].map(overflowText).join('; '), count: overflows }),
-    close: stop,
+    close() {
+      stop();
+      forgetCounters();
+    },
   };
 }
 
