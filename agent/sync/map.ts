@@ -32,14 +32,76 @@ export interface MapStatusRow {
   readonly deletes: number;
 }
 
+/** Writes to a map, and counts what succeeds and what fails. Its one writer knows by itself what is in it. */
+export interface CountedMap<K, V> {
+  readonly capacity: number;
+  readonly size: number;
+  /** Everything that is in the map now. Before the first write. */
+  adopt(): readonly (readonly [K, V])[];
+  /** Puts in an entry that was not there. False: it failed, which is counted; the map is as before. */
+  add(key: K, value: V): boolean;
+  /** The same for one that was there. */
+  replace(key: K, value: V): boolean;
+  /** Removes an entry that was there. False: it failed, which is counted. */
+  delete(key: K): boolean;
+  status(): MapStatusRow;
+  /** Forgets the last error: called when a round of writes begins. */
+  settle(): void;
+}
+
+/** Counts the writes to `map`. */
+export function countMap<K, V>(name: string, map: TypedMap<K, V>): CountedMap<K, V> {
+  let size = 0;
+  const counts = { updates: 0, deletes: 0, errors: 0 };
+  let lastError = '';
+  const attempt = (write: () => void, what: 'updates' | 'deletes'): boolean => {
+    try {
+      write();
+      counts[what]++;
+      return true;
+    } catch (cause) {
+      const { code, message } = cause as { readonly code?: string; readonly message: string };
+      const full = code === 'E2BIG' || code === 'ENOSPC' || (code === 'ENOMEM' && size >= map.capacity);
+      lastError = full
+        ? `Cannot write map "${name}": all ${map.capacity} entries are in use`
+        : `Cannot write map "${name}": ${message}`;
+      counts.errors++;
+      return false;
+    }
+  };
+  return {
+    capacity: map.capacity,
+    get size() {
+      return size;
+    },
+    adopt() {
+      const entries = map.entries();
+      size = entries.length;
+      return entries;
+    },
+    add(key, value) {
+      if (!attempt(() => map.set(key, value), 'updates')) return false;
+      size++;
+      return true;
+    },
+    replace: (key, value) => attempt(() => map.set(key, value), 'updates'),
+    delete(key) {
+      if (!attempt(() => map.delete(key), 'deletes')) return false;
+      size--;
+      return true;
+    },
+    status: () => ({ name, entries: size, capacity: map.capacity, ...counts, lastError }),
+    settle() {
+      lastError = '';
+    },
+  };
+}
+
 /**
  * A map together with what is known to be in it: writes what differs, and counts what fails. It is the only writer, so
  * its memory of the map is the map.
  */
-export interface MirroredMap<K, V> {
-  readonly name: string;
-  readonly capacity: number;
-  readonly size: number;
+export interface MirroredMap<K, V> extends Pick<CountedMap<K, V>, 'capacity' | 'size' | 'status' | 'settle'> {
   /** Puts an entry in, unless it is there already. False: it failed, which is counted; the map is as before. */
   set(key: K, value: V): boolean;
   /** Removes an entry. False: it failed, which is counted. A missing entry is a success. */
@@ -47,9 +109,6 @@ export interface MirroredMap<K, V> {
   get(key: K): V | undefined;
   entries(): IterableIterator<readonly [K, V]>;
   values(): IterableIterator<V>;
-  status(): MapStatusRow;
-  /** Forgets the last error: called when a round of writes begins. */
-  settle(): void;
   /** Hears of every entry that was written (undefined: there was, or is, none). */
   onWrite: ((before: V | undefined, after: V | undefined) => void) | undefined;
 }
@@ -60,30 +119,16 @@ export function mirrorMap<K, V>(
   map: TypedMap<K, V>,
   codecs: { readonly key: Codec<K>; readonly value: Codec<V> },
 ): MirroredMap<K, V> {
+  const counted = countMap(name, map);
   const keyTexts = texts(codecs.key);
   const valueTexts = texts(codecs.value);
   const values = createShared<V>();
   const actual = new Map<string, Shared<V>>();
-  for (const [key, value] of map.entries()) actual.set(keyTexts.text(key), values.take(valueTexts.text(value), value));
-  const counts = { updates: 0, deletes: 0, errors: 0 };
-  let lastError = '';
-  const attempt = (write: () => void): boolean => {
-    try {
-      write();
-      return true;
-    } catch (cause) {
-      const { code, message } = cause as { readonly code?: string; readonly message: string };
-      const full = code === 'E2BIG' || code === 'ENOSPC' || (code === 'ENOMEM' && actual.size >= map.capacity);
-      lastError = full
-        ? `Cannot write map "${name}": all ${map.capacity} entries are in use`
-        : `Cannot write map "${name}": ${message}`;
-      counts.errors++;
-      return false;
-    }
-  };
+  for (const [key, value] of counted.adopt()) {
+    actual.set(keyTexts.text(key), values.take(valueTexts.text(value), value));
+  }
   const mirrored: MirroredMap<K, V> = {
-    name,
-    capacity: map.capacity,
+    capacity: counted.capacity,
     onWrite: undefined,
     get size() {
       return actual.size;
@@ -93,8 +138,7 @@ export function mirrorMap<K, V>(
       const valueText = valueTexts.text(value);
       const before = actual.get(keyText);
       if (before?.text === valueText) return true;
-      if (!attempt(() => map.set(key, value))) return false;
-      counts.updates++;
+      if (!(before ? counted.replace(key, value) : counted.add(key, value))) return false;
       actual.set(keyText, values.take(valueText, value));
       if (before) values.release(before);
       mirrored.onWrite?.(before?.value, value);
@@ -104,8 +148,7 @@ export function mirrorMap<K, V>(
       const keyText = keyTexts.text(key);
       const before = actual.get(keyText);
       if (!before) return true;
-      if (!attempt(() => map.delete(key))) return false;
-      counts.deletes++;
+      if (!counted.delete(key)) return false;
       actual.delete(keyText);
       values.release(before);
       mirrored.onWrite?.(before.value, undefined);
@@ -118,10 +161,8 @@ export function mirrorMap<K, V>(
     *values() {
       for (const { value } of actual.values()) yield value;
     },
-    status: () => ({ name, entries: actual.size, capacity: map.capacity, ...counts, lastError }),
-    settle() {
-      lastError = '';
-    },
+    status: counted.status,
+    settle: counted.settle,
   };
   return mirrored;
 }

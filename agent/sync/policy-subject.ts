@@ -111,9 +111,14 @@ export function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: E
   return { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits };
 }
 
+/** What a key of the map says of protocol and port. */
+export function l4OfKey({ protocol, port, prefixlen }: PolicyKey): L4 {
+  return { protocol, port, bits: prefixlen - FIXED_BITS };
+}
+
 /** The entry that the map holds. */
 export function entryOf(key: PolicyKey, value: PolicyValue): Entry {
-  const l4 = { protocol: key.protocol, port: key.port, bits: key.prefixlen - FIXED_BITS };
+  const l4 = l4OfKey(key);
   const { precedence, ruleset, cookie, l4Bits } = value;
   const known = (Object.keys(ACTIONS) as EntryAction[]).find((action) => ACTIONS[action] === value.action);
   // An action that this version does not write may let pass: read as allow, with a cookie that no wanted entry has.

@@ -3,9 +3,10 @@
 import type { PolicyCounter, PolicyKey, PolicyValue } from '#bpf/abi.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import type { ReadonlyTable } from '#common/table.ts';
+import { l4Key } from '../policy/l4.ts';
 import type { PolicyEntryRow } from '../tables.ts';
 import { createSharedPeerTables } from './entry-table.ts';
-import type { MirroredMap, TypedMap } from './map.ts';
+import type { CountedMap, TypedMap } from './map.ts';
 import {
   createSubject,
   type Direction,
@@ -13,13 +14,14 @@ import {
   entryOf,
   fit,
   l4Of,
+  l4OfKey,
   noEntryKeyOf,
   policyKeyOf,
   policyValueOf,
   type Subject,
   wantedEntry,
 } from './policy-subject.ts';
-import { newKeys, planTransition, type Transition, type Write } from './transition.ts';
+import { newKeys, planTransition, sameWrite, type Transition, type Write } from './transition.ts';
 import { decide, isNarrower, NO_ENTRIES, type SubjectTable } from './verdict.ts';
 
 /** In which directions the node itself is under policy. */
@@ -68,7 +70,7 @@ const MAX_EXTRA_ENTRIES = 65_536;
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createPolicySync(
   table: ReadonlyTable<PolicyEntryRow>,
-  map: MirroredMap<PolicyKey, PolicyValue>,
+  map: CountedMap<PolicyKey, PolicyValue>,
   counters: Pick<TypedMap<PolicyKey, PolicyCounter>, 'delete' | 'entries'>,
 ): PolicySync {
   const subjects = new Map<string, Subject>();
@@ -88,7 +90,7 @@ export function createPolicySync(
     subject.dirty.add(peer);
     dirty.add(subject);
   };
-  for (const [key, value] of map.entries()) {
+  for (const [key, value] of map.adopt()) {
     const subject = subjectOf(identity(key.subject), directionOf(key));
     subject.actual.put(identity(key.peer), entryOf(key, value));
     mark(subject, identity(key.peer));
@@ -106,6 +108,10 @@ export function createPolicySync(
     subject.wantedCount -= subject.wanted.take(before.peer, l4Of(before));
     mark(subject, before.peer);
   });
+  const isThere = (key: PolicyKey): boolean => {
+    const { actual } = subjects.get(`${key.subject} ${directionOf(key)}`) ?? {};
+    return actual?.get(identity(key.peer))?.has(l4Key(l4OfKey(key))) ?? false;
+  };
   // Counters of entries that are gone: deleted when the update is over, for nobody waits for that.
   let uncounted: PolicyKey[] = [];
   let later: NodeJS.Immediate | undefined;
@@ -113,7 +119,7 @@ export function createPolicySync(
     clearImmediate(later);
     later = undefined;
     for (const key of uncounted) {
-      if (map.get(key)) continue;
+      if (isThere(key)) continue;
       try {
         counters.delete(key);
       } catch {
@@ -126,15 +132,23 @@ export function createPolicySync(
     uncounted.push(key);
     later ??= setImmediate(forgetCounters);
   };
-  for (const [key] of counters.entries()) if (key.prefixlen > 0 && !map.get(key)) forgetCounter(key);
+  for (const [key] of counters.entries()) if (key.prefixlen > 0 && !isThere(key)) forgetCounter(key);
   forgetCounters();
 
   const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
+    const is = subject.actual.get(peer)?.get(l4Key(l4));
+    if (entry ? sameWrite(is, entry) : !is) return true;
     const key = policyKeyOf(subject, peer, l4);
-    const done = entry ? map.set(key, policyValueOf(entry)) : map.delete(key);
-    if (done && entry) subject.actual.put(peer, entry);
-    else if (done && subject.actual.take(peer, l4) > 0) forgetCounter(key);
-    return done;
+    if (entry) {
+      const value = policyValueOf(entry);
+      const done = is ? map.replace(key, value) : map.add(key, value);
+      if (done) subject.actual.put(peer, entry);
+      return done;
+    }
+    if (!map.delete(key)) return false;
+    subject.actual.take(peer, l4);
+    forgetCounter(key);
+    return true;
   };
   const planOf = (subject: Subject, room: number, options: PlanOptions): Planned => {
     const peers = subject.planned;

@@ -21,7 +21,7 @@
 //
 // A proxy that does not acknowledge in time does not stop an update: a ruleset that it does not know denies.
 
-import { MAPS, type NodeConfig } from '#bpf/abi.ts';
+import { MAPS, type NodeConfig, type PolicyKey, type PolicyValue } from '#bpf/abi.ts';
 import type { DatapathMaps } from '#bpf/maps.ts';
 import type { Address } from '#common/ip.ts';
 import { createTable, type ReadonlyTable } from '#common/table.ts';
@@ -30,7 +30,7 @@ import type { Conntrack } from './conntrack.ts';
 import { createEndpointSync } from './endpoints-sync.ts';
 import { hostEnforcement, withHostFlags } from './host-flags.ts';
 import { createLifelineSync } from './lifelines-sync.ts';
-import { type MapStatusRow, type MirroredMap, mirrorMap, type TypedMap } from './map.ts';
+import { type CountedMap, countMap, type MapStatusRow, type MirroredMap, mirrorMap, type TypedMap } from './map.ts';
 import { createPolicySync } from './policy-sync.ts';
 import { createRetry } from './retry.ts';
 import { createServiceSync } from './services-sync.ts';
@@ -215,7 +215,7 @@ export function createSync(options: {
 type Mirrored<M> = M extends Omit<TypedMap<infer K, infer V>, never> ? MirroredMap<K, V> : never;
 
 function mirrorMaps(maps: SyncMaps): {
-  readonly policy: Mirrored<SyncMaps['policy']>;
+  readonly policy: CountedMap<PolicyKey, PolicyValue>;
   readonly lifelines: Mirrored<SyncMaps['lifelines']>;
   readonly identities: Mirrored<SyncMaps['identities']>;
   readonly endpoints: Mirrored<SyncMaps['endpoints']>;
@@ -225,7 +225,7 @@ function mirrorMaps(maps: SyncMaps): {
   readonly node: Mirrored<SyncMaps['node_config']>;
 } {
   return {
-    policy: mirrorMap('policy', maps.policy, MAPS.policy),
+    policy: countMap('policy', maps.policy), // policy-sync.ts knows what is in it
     lifelines: mirrorMap('lifelines', maps.lifelines, MAPS.lifelines),
     identities: mirrorMap('identities', maps.identities, MAPS.identities),
     endpoints: mirrorMap('endpoints', maps.endpoints, MAPS.endpoints),

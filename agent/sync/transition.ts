@@ -285,6 +285,7 @@ function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
   return a.action === b.action && a.precedence === b.precedence && a.ruleset === b.ruleset && a.l4Bits === b.l4Bits;
 }
 
-function sameWrite(a: Entry | undefined, b: Entry | undefined): boolean {
+/** Whether two entries are the same in the map, to the last bit. */
+export function sameWrite(a: Entry | undefined, b: Entry | undefined): boolean {
   return sameEntry(a, b) && a?.cookie === b?.cookie;
 }

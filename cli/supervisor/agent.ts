@@ -29,7 +29,7 @@ const BACKOFF_MS = { first: 200, max: 1_000 };
 const END_GRACE_MS = 3_000;
 const LINES_SHOWN = 8;
 /** Keeps the agent's memory small: a small nursery, and the rest collected when it has grown by a fifth, not by half. */
-export const NODE_FLAGS = ['--max-semi-space-size=2'];
+export const NODE_FLAGS = ['--max-semi-space-size=2', '--heap-growing-percent=20'];
 
 /** Starts the agent with `args`. An agent that an earlier supervisor left must have been ended: see endAgent(). */
 export function superviseAgent(options: {
