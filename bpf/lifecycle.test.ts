@@ -52,10 +52,10 @@ function programIds(bpffs: string): Record<string, number> {
 }
 
 /** As if the programs that are pinned came from other object files. */
-function forgetBuild(bpffs: string): void {
-  const [mark = ''] = readdirSync(join(bpffs, 'loaded'));
+function forgetBuild(bpffs: string, object: string): void {
+  const mark = readdirSync(join(bpffs, 'loaded')).find((name) => name.startsWith(`${object}-`)) ?? '';
   rmdirSync(join(bpffs, 'loaded', mark));
-  mkdirSync(join(bpffs, 'loaded', mark.replaceAll(/./g, '0')));
+  mkdirSync(join(bpffs, 'loaded', `${object}-0`));
 }
 
 /** Ids of the programs that police a pod: behind its links, or behind its filters where there is no tcx. */
@@ -93,13 +93,25 @@ describe('openDatapath', () => {
     assert.equal(second.pinned().programs.length, Object.keys(programs).length);
   });
 
-  test('a start that finds a program gone loads all of them', () => {
+  test('a start that finds a program gone loads all of its object', () => {
     const programs = programIds(scene.topology.bpffs);
-    unlinkSync(join(scene.topology.bpffs, 'programs/to_network'));
+    unlinkSync(join(scene.topology.bpffs, 'programs/to_pod'));
     using _second = again();
     const now = programIds(scene.topology.bpffs);
     assert.deepEqual(Object.keys(now), Object.keys(programs));
-    for (const [name, id] of Object.entries(now)) assert.notEqual(id, programs[name], name);
+    for (const [name, id] of Object.entries(now)) assert.equal(id === programs[name], !name.endsWith('_pod'), name);
+  });
+
+  test('the programs of devices are loaded when they are wanted, and adopted from then on', () => {
+    using fresh = again();
+    assert.equal(fresh.pinned().programs.includes('to_network'), false);
+    assert.ok(fresh.programFd('to_network') > 0);
+    const programs = programIds(scene.topology.bpffs);
+    forgetBuild(scene.topology.bpffs, 'host');
+    using _next = again();
+    const now = programIds(scene.topology.bpffs);
+    assert.notEqual(now.to_network, programs.to_network, 'another build replaces them at once');
+    for (const name of ['from_network', 'to_network']) unlinkSync(join(scene.topology.bpffs, 'programs', name));
   });
 
   test('a start of another build adopts maps and links, replaces the programs, and no connection notices', () => {
@@ -109,7 +121,7 @@ describe('openDatapath', () => {
     assert.equal(server.receive(), 'before');
     const programs = programsOf(scene.client);
     const entries = scene.topology.datapath.maps.conntrack.count();
-    forgetBuild(scene.topology.bpffs);
+    forgetBuild(scene.topology.bpffs, 'pod');
     using second = again();
     assert.equal(second.maps.conntrack.count(), entries);
     // A filter keeps its program: the agent attaches every pod that it finds.

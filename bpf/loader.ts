@@ -19,7 +19,7 @@ import {
 import { close } from '#common/native/libc.ts';
 import { COUNTER_DIRECTIONS, COUNTER_REASONS, type FlowEvent, LOSS_KINDS, MAPS, type MapName } from './abi.ts';
 import * as attach from './attach.ts';
-import { OBJECTS, objectPath } from './build.ts';
+import { objectPath, type ProgramObject } from './build.ts';
 import { loadedMark } from './loaded.ts';
 import { type DatapathMaps, openMaps } from './maps.ts';
 import { createRing, type Ring } from './ring.ts';
@@ -91,12 +91,15 @@ export interface Datapath extends Disposable {
   close(): void;
 }
 
+/** Programs of the object "host". */
+const NETWORK_PROGRAMS: readonly ProgramName[] = ['from_network', 'to_network'];
 const BPFFS_MAGIC = 0xcafe4a11;
 const TYPE_RINGBUF = 27;
 
 /**
- * Loads the programs (compiled by build.ts), unless the same are pinned, and adopts or creates the maps. Errors: `bpffs` is none, a program is not
- * compiled, the verifier refuses (its log is on stderr), a pinned map has another shape.
+ * Loads the programs (compiled by build.ts), unless the same are pinned, and adopts or creates the maps. Those of devices
+ * come with the first device: most nodes have none, and the verifier takes a second for them. Errors: `bpffs` is none, a
+ * program is not compiled, the verifier refuses (its log is on stderr), a pinned map has another shape.
  */
 export function openDatapath(options: DatapathOptions): Datapath {
   requireBpffs(options.bpffs);
@@ -104,7 +107,14 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const root = (name: string): string => join(options.bpffs, name);
   for (const name of ['maps', 'programs', 'interfaces']) mkdirSync(root(name), { recursive: true });
   const pins: attach.Pins = { programs: root('programs'), interfaces: root('interfaces'), cgroup: root('cgroup') };
-  loadPrograms(OBJECTS.map(objectPath), options);
+  const loaded = new Set<ProgramObject>();
+  const ensure = (name: ProgramObject): void => {
+    if (!loaded.has(name)) loadObject(name, options);
+    loaded.add(name);
+  };
+  ensure('pod');
+  ensure('sock');
+  if (NETWORK_PROGRAMS.some((name) => existsSync(join(pins.programs, name)))) ensure('host');
   attach.refreshLinks(pins);
 
   const fds = new Map<string, number>();
@@ -124,7 +134,10 @@ export function openDatapath(options: DatapathOptions): Datapath {
     maps,
     attachInterface: (name, ifindex) => attach.attachInterface(pins, { name, ifindex, kind: 'pod' }, mode),
     detachInterface: (name) => attach.detachInterface(pins, { name, kind: 'pod' }),
-    attachDevice: (name, ifindex) => attach.attachInterface(pins, { name, ifindex, kind: 'network' }, mode),
+    attachDevice(name, ifindex) {
+      ensure('host');
+      return attach.attachInterface(pins, { name, ifindex, kind: 'network' }, mode);
+    },
     detachDevice: (name) => attach.detachInterface(pins, { name, kind: 'network' }),
     attachCgroup: (path) => attach.attachCgroup(pins, path),
     detachCgroup: () => attach.detachCgroup(pins),
@@ -136,7 +149,10 @@ export function openDatapath(options: DatapathOptions): Datapath {
       if (fd === undefined) throw new Error(`Cannot open map "${name}": nothing is pinned`);
       return fd;
     },
-    programFd: (name) => fdOf('programs', name),
+    programFd(name) {
+      if (NETWORK_PROGRAMS.includes(name)) ensure('host');
+      return fdOf('programs', name);
+    },
     pinned: () => ({
       maps: readdirSync(root('maps')),
       programs: readdirSync(root('programs')),
@@ -154,21 +170,17 @@ function requireBpffs(path: string): void {
   }
 }
 
-function loadPrograms(paths: readonly string[], options: DatapathOptions): void {
-  for (const path of paths)
-    if (!existsSync(path)) throw new Error(`Cannot load kernel programs: ${path} is not compiled`);
-  const mark = loadedMark(join(options.bpffs, 'loaded'), paths);
+function loadObject(name: ProgramObject, options: DatapathOptions): void {
+  const path = objectPath(name);
+  if (!existsSync(path)) throw new Error(`Cannot load kernel programs: ${path} is not compiled`);
+  const mark = loadedMark(join(options.bpffs, 'loaded'), name, path);
   const directory = join(options.bpffs, 'programs');
-  using stack = new DisposableStack();
-  const objects = paths.map((path) => stack.use(openObject(path)));
-  for (const { maps } of objects) for (const map of maps) prepareMap(map, options);
-  const isPinned = objects.every(({ programs }) => programs().every(({ name }) => existsSync(join(directory, name))));
-  if (isPinned && mark.isSet()) return;
+  using object = openObject(path);
+  for (const map of object.maps) prepareMap(map, options);
+  if (mark.isSet() && object.programs().every((program) => existsSync(join(directory, program.name)))) return;
   mark.clear();
-  for (const object of objects) {
-    object.load();
-    pinPrograms(object, directory);
-  }
+  object.load();
+  pinPrograms(object, directory);
   mark.set();
 }
 
