@@ -95,6 +95,7 @@ async function startCore({ options, log, lifecycle, layout, tables, settings, wo
   datapath.attachCgroup(layout.cgroup);
   const isPoliced = (): boolean => tables.desired.enforcement.get(HOST_ENDPOINT) !== undefined;
   const node = await watchNode(layout, { datapath, log, isPoliced });
+  lifecycle.add('device programs', prepareDevices(tables, datapath, log));
   lifecycle.add('node', () => node.close());
   const records: Core['records'] = { take: () => {} };
   const control = await createProxyControl({
@@ -245,6 +246,18 @@ async function startNode(context: Context, core: Core & Flows & { readonly cni: 
     },
   });
   lifecycle.add('api', () => api.close());
+}
+
+/** While the node is under policy, its first device must not wait for programs to be loaded. */
+function prepareDevices(tables: Tables, datapath: Datapath, log: Logger): () => void {
+  return tables.desired.enforcement.subscribe(({ after }) => {
+    if (after?.endpoint !== HOST_ENDPOINT) return;
+    try {
+      datapath.prepareDevices();
+    } catch (error) {
+      log.error({ error: (error as Error).message }, 'programs of devices cannot be loaded'); // as the first device will show
+    }
+  });
 }
 
 function bootSeconds(): number {

@@ -69,6 +69,8 @@ export interface Datapath extends Disposable {
    */
   attachDevice(name: string, ifindex: Ifindex): attach.AttachMode;
   detachDevice(name: string): void;
+  /** Loads the programs of devices, so that the first device need not wait a second for them. */
+  prepareDevices(): void;
   attachCgroup(path: string): void;
   detachCgroup(): void;
   /** Reads flow events until the ring is disposed. */
@@ -107,10 +109,15 @@ export function openDatapath(options: DatapathOptions): Datapath {
   const root = (name: string): string => join(options.bpffs, name);
   for (const name of ['maps', 'programs', 'interfaces']) mkdirSync(root(name), { recursive: true });
   const pins: attach.Pins = { programs: root('programs'), interfaces: root('interfaces'), cgroup: root('cgroup') };
-  const loaded = new Set<ProgramObject>();
+  const loaded = new Map<ProgramObject, Error | undefined>();
   const ensure = (name: ProgramObject): void => {
-    if (!loaded.has(name)) loadObject(name, options);
-    loaded.add(name);
+    if (!loaded.has(name))
+      loaded.set(
+        name,
+        attempt(() => loadObject(name, options)),
+      );
+    const error = loaded.get(name);
+    if (error) throw error; // what the verifier refused once it would only be long in refusing again
   };
   ensure('pod');
   ensure('sock');
@@ -134,6 +141,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
     maps,
     attachInterface: (name, ifindex) => attach.attachInterface(pins, { name, ifindex, kind: 'pod' }, mode),
     detachInterface: (name) => attach.detachInterface(pins, { name, kind: 'pod' }),
+    prepareDevices: () => ensure('host'),
     attachDevice(name, ifindex) {
       ensure('host');
       return attach.attachInterface(pins, { name, ifindex, kind: 'network' }, mode);
@@ -162,6 +170,15 @@ export function openDatapath(options: DatapathOptions): Datapath {
     close: closeAll,
     [Symbol.dispose]: closeAll,
   };
+}
+
+function attempt(run: () => void): Error | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 function requireBpffs(path: string): void {

@@ -4,6 +4,7 @@ import {
   addOffset,
   address,
   addressBytes,
+  covers,
   familyOf,
   formatAddress,
   formatCidr,
@@ -107,3 +108,25 @@ test('an address is its 16 bytes, wherever they are read from and written to', (
   assert.deepEqual(Buffer.from(bytes.subarray(3, 19)), addressBytes(read));
   assert.deepEqual([target[2], target[19]], [0, 0]);
 });
+
+for (const { outer, inner, is } of [
+  { outer: '10.0.0.0/9', inner: '10.127.0.0/16', is: true },
+  { outer: '10.0.0.0/9', inner: '10.128.0.0/16', is: false },
+  { outer: '10.0.0.0/16', inner: '10.0.0.0/8', is: false },
+  { outer: '10.0.0.1/32', inner: '10.0.0.1/32', is: true },
+  { outer: '10.0.0.0/31', inner: '10.0.0.1/32', is: true },
+  { outer: '10.0.0.0/31', inner: '10.0.0.2/32', is: false },
+  { outer: '0.0.0.0/0', inner: '255.0.0.0/8', is: true },
+  { outer: '0.0.0.0/0', inner: 'fd00::/8', is: false },
+  { outer: '::/0', inner: '10.0.0.0/8', is: true },
+  { outer: '::/0', inner: 'ffff::/16', is: true },
+  { outer: 'fd00::/65', inner: 'fd00::7fff:ffff:ffff:ffff/128', is: true },
+  { outer: 'fd00::/65', inner: 'fd00::8000:0:0:0/128', is: false },
+  { outer: 'fd00::1/128', inner: 'fd00::/127', is: false },
+]) {
+  test(`covers: ${outer} ${is ? 'covers' : 'does not cover'} ${inner}`, () => {
+    const [a, b] = [parseCidr(outer), parseCidr(inner)];
+    assert.ok(a.ok && b.ok);
+    assert.equal(covers(a.value, b.value), is);
+  });
+}

@@ -57,7 +57,7 @@ export function parseCidr(text: string): Result<Cidr, string> {
   return ok({ address: base.value, bits });
 }
 
-/** The address in the 16 bytes of `bytes` from `at` on. */
+/** The address in the 16 bytes of `bytes` from `at` on. Throws a RangeError if there are fewer. */
 export function readAddress(bytes: Uint8Array, at = 0): Address {
   return Buffer.prototype.latin1Slice.call(bytes, at, at + 16) as Address;
 }

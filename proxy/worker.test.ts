@@ -16,7 +16,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CT_DENIED, CT_STEERED } from '#bpf/abi.ts';
-import { type Address, address } from '#common/ip.ts';
+import { address, addressBytes } from '#common/ip.ts';
 import * as libc from '#common/native/libc.ts';
 import { startTestAgent, type TestAgent } from './testing/agent.ts';
 import { createTestMaps, type TestMaps } from './testing/maps.ts';
@@ -64,7 +64,13 @@ const updateOf = (version: number, peers: readonly object[]): object => ({
     full: true,
     rulesets: [{ id: 5, subject: 301, egress: false, port: 8080, peers }],
     workloads: [
-      { address: address(FAMILIES[0]?.client ?? ''), identity: 300, namespace: 'default', pod: 'c', workload: 'c' },
+      {
+        address: addressBytes(address(FAMILIES[0]?.client ?? '')),
+        identity: 300,
+        namespace: 'default',
+        pod: 'c',
+        workload: 'c',
+      },
     ],
   },
 });
@@ -114,9 +120,9 @@ describe('a worker', { skip }, () => {
   function curl(pod: Pod, path: string, options: { known?: boolean; flags?: number } = {}): string {
     const sourcePort = ++port;
     const connection = {
-      source: address(pod.client) as Address,
+      source: address(pod.client),
       sourcePort,
-      destination: address(pod.server) as Address,
+      destination: address(pod.server),
       destinationPort: SERVER_PORT,
       egressRuleset: 0,
       ingressRuleset: 5,

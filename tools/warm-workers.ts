@@ -2,30 +2,32 @@
 // time, and without the 40 MB of the runtime that reads TypeScript. ./weir calls it when a source is newer.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, globSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isOpenToOthers, WORKER_UID, workerCommand } from '#agent/workers/command.ts';
+import { isOpenToOthers, NODE_FLAGS, WORKER_UID } from '#agent/workers/command.ts';
 
 const TOP = dirname(import.meta.dirname);
 const CACHE = join(TOP, 'node_modules/.weir/compile-cache');
+/** The runtime names a folder by version, architecture, flags and user. */
+const OF_ROOT = /-0$/;
 
-/** A worker that only loads its modules, into a folder of its user's. Then the folder becomes root's. */
+/**
+ * Loads the modules of a worker as root and gives the folder the name that the workers' user looks for. Nothing on the way
+ * can be written by that user, who is also the one that whatever broke into a worker is.
+ */
 function warm(): void {
   mkdirSync(CACHE, { recursive: true });
   const own = mkdtempSync(join(CACHE, 'new-'));
   try {
-    chownSync(own, WORKER_UID, WORKER_UID);
-    const args = ['--warm=true', '--slot=0', '--control=none'];
-    const [program, ...rest] = workerCommand({ top: TOP, script: 'proxy/main.ts', args, stage: own });
-    execFileSync(program, rest, { cwd: '/', env: { ...process.env, NODE_COMPILE_CACHE: own }, stdio: 'pipe' });
-    for (const path of globSync('**', { cwd: own })) {
-      chownSync(join(own, path), 0, 0);
-      chmodSync(join(own, path), path.includes('/') ? 0o644 : 0o755);
-    }
-    // Named by version, architecture and user.
-    for (const name of readdirSync(own)) {
-      rmSync(join(CACHE, name), { recursive: true, force: true });
-      renameSync(join(own, name), join(CACHE, name));
+    const args = [...NODE_FLAGS, join(TOP, 'proxy/main.ts'), '--warm=true', '--slot=0', '--control=none'];
+    execFileSync(process.execPath, args, { cwd: '/', env: { ...process.env, NODE_COMPILE_CACHE: own }, stdio: 'pipe' });
+    for (const name of readdirSync(own).filter((folder) => OF_ROOT.test(folder))) {
+      const folder = join(own, name);
+      for (const file of readdirSync(folder)) chmodSync(join(folder, file), 0o644);
+      chmodSync(folder, 0o755);
+      const target = join(CACHE, name.replace(OF_ROOT, `-${WORKER_UID}`));
+      rmSync(target, { recursive: true, force: true });
+      renameSync(folder, target);
     }
   } finally {
     rmSync(own, { recursive: true, force: true });

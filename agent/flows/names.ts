@@ -42,9 +42,8 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
 
   const stops = [
     follow(endpoints, (row, exists) => {
-      for (const address of [row.ip4, row.ip6]) {
-        if (address === undefined) continue;
-        const key = address;
+      for (const key of [row.ip4, row.ip6]) {
+        if (key === undefined) continue;
         if (exists) {
           present.set(key, row);
           departed.delete(key);

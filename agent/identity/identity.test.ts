@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { address, covers, formatCidr, parseCidr } from '#common/ip.ts';
+import { formatCidr, parseCidr } from '#common/ip.ts';
 import type { NamePattern } from '#mesh-config/model.ts';
 import { createAllocator } from './allocator.ts';
 import { createLabelFilter, defaultLabelFilter } from './label-filter.ts';
@@ -156,12 +156,6 @@ describe('createPrefixTree', () => {
     assert.deepEqual([...tree.marksOver(cidr('10.1.2.3/32'))], ['b']);
     tree.remove(cidr('10.1.0.0/16'), 'b');
     assert.deepEqual(below(tree, '0.0.0.0/0'), ['10.2.0.0/16']);
-  });
-  it('`covers` compares whole bits', () => {
-    assert.equal(covers(cidr('10.0.0.0/9'), cidr('10.127.0.0/16')), true);
-    assert.equal(covers(cidr('10.0.0.0/9'), cidr('10.128.0.0/16')), false);
-    assert.equal(covers(cidr('10.0.0.0/8'), { address: address('10.0.0.1'), bits: 128 }), true);
-    assert.equal(covers(cidr('10.0.0.0/16'), cidr('10.0.0.0/8')), false);
   });
 });
 

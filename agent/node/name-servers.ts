@@ -28,15 +28,16 @@ export function readNameServers(netns: string): Address[] {
   return path === undefined ? [] : parseNameServers(readFileSync(path, 'utf8'));
 }
 
-/** Keeps `table` (key: the address as text) as the file says, from now on. */
+/** Keeps `table` (key: the address as text) as the file says, from now on; while it names none, what was known stays. */
 export function watchNameServers(netns: string, table: Table<Address>): NameServerWatch {
   let problem: string | undefined;
   const look = (): void => {
     try {
       const servers = new Map(readNameServers(netns).map((ip) => [formatAddress(ip), ip]));
+      problem = undefined;
+      if (servers.size === 0) return; // somebody is about to write the file, or to put another one there
       for (const key of [...table.entries()].map(([key]) => key)) if (!servers.has(key)) table.delete(key);
       for (const [key, ip] of servers) if (table.get(key) === undefined) table.set(key, ip);
-      problem = undefined;
     } catch (error) {
       problem = `Cannot read name servers: ${(error as Error).message}`;
     }

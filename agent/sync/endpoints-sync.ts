@@ -20,9 +20,9 @@ export interface EndpointSync {
   readonly prefixes: Pick<AddressSync, 'move' | 'isFresh' | 'isLeaving'>;
   /** Gives every address its identity, and lets endpoints in whose policy is complete. */
   admit(isComplete: (identity: Identity) => boolean): void;
-  /** Endpoints and addresses that are not in force as wanted. */
   /** Identities of the endpoints that the maps know: the kernel may ask for their policy. */
   askedIdentities(): ReadonlySet<number>;
+  /** Endpoints and addresses that are not in force as wanted. */
   pending(): readonly string[];
   close(): void;
 }

@@ -21,8 +21,8 @@ import {
   type Subject,
   wantedEntry,
 } from './policy-subject.ts';
-import { newKeys, planTransition, sameWrite, type Transition, type Write } from './transition.ts';
-import { decide, isNarrower, NO_ENTRIES, type SubjectTable } from './verdict.ts';
+import { newKeys, planTransition, type Transition, type Write } from './transition.ts';
+import { decide, isNarrower, NO_ENTRIES, type SubjectTable, sameWrite } from './verdict.ts';
 
 /** In which directions the node itself is under policy. */
 export type HostEnforcement = Readonly<Record<Direction, boolean>>;
@@ -112,7 +112,7 @@ export function createPolicySync(
     const { actual } = subjects.get(`${key.subject} ${directionOf(key)}`) ?? {};
     return actual?.get(identity(key.peer))?.has(l4Key(l4OfKey(key))) ?? false;
   };
-  // Counters of entries that are gone: deleted when the update is over, for nobody waits for that.
+  // Counters of entries that are gone: deleted after the last of an update's writes, for nobody waits for that.
   let uncounted: PolicyKey[] = [];
   let later: NodeJS.Immediate | undefined;
   const forgetCounters = (): void => {
@@ -128,10 +128,7 @@ export function createPolicySync(
     }
     uncounted = [];
   };
-  const forgetCounter = (key: PolicyKey): void => {
-    uncounted.push(key);
-    later ??= setImmediate(forgetCounters);
-  };
+  const forgetCounter = (key: PolicyKey): void => void uncounted.push(key);
   for (const [key] of counters.entries()) if (key.prefixlen > 0 && !isThere(key)) forgetCounter(key);
   forgetCounters();
 
@@ -163,7 +160,7 @@ export function createPolicySync(
     } else overflowing.delete(subject);
     if (subject.identity !== RESERVED.host && !options.isAsked(subject.identity)) {
       // It is let in when all of it is there, and not before.
-      return { subject, tighten: rewrite(subject.actual, after), loosen: [], isDormant: true, hasFailed: false };
+      return { subject, ...rewrite(subject.actual, after), isDormant: true, hasFailed: false };
     }
     const { now, next } = options.host;
     const [isAsked, willBeAsked] = [now, next].map((of) => subject.identity !== RESERVED.host || of[subject.direction]);
@@ -179,9 +176,11 @@ export function createPolicySync(
 
   return {
     plan(options) {
-      forgetCounters();
       let room = Math.min(map.capacity - map.size, MAX_EXTRA_ENTRIES);
-      planned = [...dirty].map((subject) => {
+      // Who is asked comes first: what a new endpoint wants must not take the room that a change in force needs.
+      const isNew = ({ identity: id }: Subject): number => Number(id !== RESERVED.host && !options.isAsked(id));
+      const ordered = [...dirty].sort((a, b) => isNew(a) - isNew(b));
+      planned = ordered.map((subject) => {
         subject.planned = subject.planned.union(subject.dirty);
         subject.dirty = new Set();
         const plan = planOf(subject, room, options);
@@ -211,6 +210,7 @@ export function createPolicySync(
         forgetCounter(noEntryKeyOf(subject));
       }
       planned = [];
+      if (uncounted.length > 0) later ??= setImmediate(forgetCounters);
     },
     isComplete: (id) =>
       (['ingress', 'egress'] as const).every((direction) => {
@@ -238,8 +238,8 @@ function countOf(table: SubjectTable): number {
   return count;
 }
 
-// Nobody is asked for it meanwhile: any order will do, deletes first for their room.
-function rewrite(before: SubjectTable, after: SubjectTable): readonly Write[] {
+// Nobody is asked for it meanwhile: deletes first, for their room, the rest when everybody else has got theirs.
+function rewrite(before: SubjectTable, after: SubjectTable): Transition {
   const gone: Write[] = [];
   const sets: Write[] = [];
   for (const [peer, entries] of before) {
@@ -252,7 +252,7 @@ function rewrite(before: SubjectTable, after: SubjectTable): readonly Write[] {
     if (is === entries) continue;
     for (const entry of entries.values()) sets.push({ peer, l4: entry.l4, entry });
   }
-  return [...gone, ...sets];
+  return { tighten: gone, loosen: sets };
 }
 
 // What the kernel does not ask for says nothing, and changes in any order.

@@ -78,6 +78,18 @@ describe('planTransition', () => {
     assert.ok(writes > 10_000, 'the test did not do much');
   });
 
+  it('takes two writes for a peer whose rule moves to another port', () => {
+    const [peer = ANY_PEER] = PEERS;
+    const tableAt = (port: number): Table => {
+      const l4 = { protocol: 6, port, bits: 24 };
+      const entry: Entry = { l4, l4Bits: 24, action: 'allow', precedence: PRECEDENCE.allow, ruleset: 0, cookie: 1 };
+      return new Map([[peer, new Map([[l4Key(l4), entry]])]]);
+    };
+    const plan = planTransition(tableAt(80), tableAt(81), { peers: EVERYONE, room: 65536 });
+    const ports = (writes: Transition['tighten']) => writes.map(({ l4, entry }) => [l4.port, entry?.action]);
+    assert.deepEqual([ports(plan.tighten), ports(plan.loosen)], [[[80, undefined]], [[81, 'allow']]]);
+  });
+
   for (const room of [0, 1]) {
     it(`blocks the subject when there is room for ${room} entries, and lets nothing more pass then either`, () => {
       let blocked = 0;

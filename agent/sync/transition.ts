@@ -12,7 +12,8 @@
 //  4. An entry that goes, but would uncover a wider one, first takes over what the new policy says at its key.
 //  5. Isolation ends shortest first: what an isolated key uncovers is final already.
 //  6. If only one peer's entries change, and only in one direction (all narrower or all wider), it needs no isolation:
-//     deny before redirect before allow, then deletes of allow before redirect before deny.
+//     deny before redirect before allow, then deletes of allow before redirect before deny. If some get narrower and some
+//     wider, and there are entries of its own that say the middle, it goes there and on from there in the same way.
 //  7. When stage one would take more room than there is, the subject is blocked instead: its any-peer entries deny all
 //     new connections while the rest changes in any order. Nothing too much passes, but something may be refused for a
 //     moment. Without room for even one entry, every entry that exists is made to deny. Stage two needs no such care: it
@@ -23,14 +24,19 @@
 
 import type { Identity } from '#common/ids.ts';
 import { type L4, L4_ALL, l4Covers, l4Key } from '../policy/l4.ts';
+import { directWrites, ISOLATED, isMonotone, middleOf } from './direct-writes.ts';
 import {
   decide,
   decidesLike,
   type Entry,
+  entryAt,
   longestMatch,
   NO_ENTRIES,
+  NONE,
   type PeerTable,
   type SubjectTable,
+  sameEntry,
+  sameWrite,
   wideness,
 } from './verdict.ts';
 
@@ -47,11 +53,8 @@ export interface Transition {
 }
 
 const ANY = 0 as Identity;
-/** Above every entry of a policy (precedence.ts), which end in at most 0x80 + 127. */
-const ISOLATED = 0xffff_fffe;
 /** Above what a plan that was not carried out has left isolated. */
 const BLOCKED = 0xffff_ffff;
-const NONE: Omit<Entry, 'l4'> = { l4Bits: 0, action: 'deny', precedence: 0, ruleset: 0, cookie: 0 };
 
 export interface TransitionOptions {
   /** Peers whose entries may differ (0: any peer). */
@@ -121,7 +124,7 @@ function planAny(before: PeerTable, after: PeerTable): AnyPlan {
     const old = before.get(l4Key(l4));
     // Nothing wider would be uncovered: absence says it as well.
     const bare = !said && !l4Covers(l4).some((wider) => wider.bits < l4.bits && all.has(l4Key(wider)));
-    const entry = bare ? undefined : at(l4, said);
+    const entry = bare ? undefined : entryAt(l4, said);
     if (entry) middle.set(l4Key(l4), entry);
     if (!sameWrite(old, entry)) tighten.push({ peer: ANY, l4, entry });
   }
@@ -129,7 +132,7 @@ function planAny(before: PeerTable, after: PeerTable): AnyPlan {
   const deletes: Write[] = [];
   for (const l4 of keys) {
     const key = l4Key(l4);
-    const entry = after.get(key) ?? (middle.has(key) ? at(l4, longestMatch(after, l4)) : undefined);
+    const entry = after.get(key) ?? (middle.has(key) ? entryAt(l4, longestMatch(after, l4)) : undefined);
     if (entry && !sameWrite(middle.get(key), entry)) loosen.push({ peer: ANY, l4, entry });
     if (entry && !after.has(key)) deletes.push({ peer: ANY, l4, entry: undefined });
   }
@@ -178,11 +181,18 @@ function planPeer(tables: PeerTables, any: AnyPlan): Transition {
     if (tables.isFresh) return { tighten: writes, loosen: [] };
     if (steps.every((s) => wideness(s.old) <= wideness(s.next))) return { tighten: [], loosen: writes };
     if (steps.every((s) => wideness(s.old) >= wideness(s.next))) return { tighten: writes, loosen: [] };
+    const middle = tables.isFresh || tables.isLeaving ? undefined : middleOf(tables, any.before, own);
+    if (middle && steps.every((s) => decidesLike(decide(middle, any.middle, s.l4), s.middle))) {
+      return {
+        tighten: directWrites({ peer, before, after: middle }, keysOf(before, middle)),
+        loosen: directWrites({ peer, before: middle, after }, keysOf(middle, after)),
+      };
+    }
   }
   const isolate = (l4: L4, entry: Entry | undefined): Write => ({
     peer,
     l4,
-    entry: { ...at(l4, entry), precedence: ISOLATED },
+    entry: { ...entryAt(l4, entry), precedence: ISOLATED },
   });
   const needsMiddle = any.changed || steps.some((s) => !decidesLike(s.is, s.middle));
   const loosen: Write[] = [];
@@ -194,21 +204,6 @@ function planPeer(tables: PeerTables, any: AnyPlan): Transition {
     tighten: needsMiddle ? steps.map((s) => isolate(s.l4, s.middle)) : [],
     loosen,
   };
-}
-
-// Number 6.
-function directWrites({ peer, before, after }: PeerTables, own: readonly L4[]): readonly Write[] {
-  const targets = own.map((l4) => ({ l4, entry: after.get(l4Key(l4)) ?? longestMatch(after, l4) }));
-  const sets = targets
-    .flatMap(({ l4, entry }) => (entry ? [{ peer, l4, entry: at(l4, entry) }] : []))
-    .sort((a, b) => b.entry.precedence - a.entry.precedence || b.l4.bits - a.l4.bits);
-  const gone = own
-    .flatMap((l4) => (after.has(l4Key(l4)) ? [] : [{ l4, old: before.get(l4Key(l4)) }]))
-    .sort((a, b) => (a.old?.precedence ?? 0) - (b.old?.precedence ?? 0) || a.l4.bits - b.l4.bits);
-  return [
-    ...sets.filter((set) => !sameWrite(before.get(l4Key(set.l4)), set.entry)),
-    ...gone.map(({ l4 }) => ({ peer, l4, entry: undefined })),
-  ];
 }
 
 // Number 7. What denies comes first and goes last; in between, entries that go make room for those that come.
@@ -259,33 +254,8 @@ function narrower(old: Entry | undefined, next: Entry | undefined): Entry | unde
   return wideness(next) < wideness(old) ? next : old;
 }
 
-function at(l4: L4, said: Entry | undefined): Entry {
-  return { ...(said ?? NONE), l4 };
-}
-
-// Rule 7 of precedence.ts; a map that a dead agent left half-written may break it.
-function isMonotone(table: PeerTable): boolean {
-  for (const entry of table.values()) {
-    if (entry.precedence >= ISOLATED) return false;
-    for (const wider of l4Covers(entry.l4)) {
-      if (wider.bits < entry.l4.bits && (table.get(l4Key(wider))?.precedence ?? 0) > entry.precedence) return false;
-    }
-  }
-  return true;
-}
-
 function cookieWrites(peer: Identity, before: PeerTable, after: PeerTable): readonly Write[] {
   return [...after.values()].flatMap((entry) =>
     sameWrite(before.get(l4Key(entry.l4)), entry) ? [] : [{ peer, l4: entry.l4, entry }],
   );
-}
-
-function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
-  if (!a || !b) return a === b;
-  return a.action === b.action && a.precedence === b.precedence && a.ruleset === b.ruleset && a.l4Bits === b.l4Bits;
-}
-
-/** Whether two entries are the same in the map, to the last bit. */
-export function sameWrite(a: Entry | undefined, b: Entry | undefined): boolean {
-  return sameEntry(a, b) && a?.cookie === b?.cookie;
 }

@@ -23,6 +23,8 @@ export type PeerTable = ReadonlyMap<number, Entry>;
 export type SubjectTable = ReadonlyMap<Identity, PeerTable>;
 
 export const NO_ENTRIES: PeerTable = new Map();
+/** Says what no entry says, where a wider one must be kept from saying more. */
+export const NONE: Omit<Entry, 'l4'> = { l4Bits: 0, action: 'deny', precedence: 0, ruleset: 0, cookie: 0 };
 
 /** Rule 1: the entry with the longest prefix that covers `l4`. */
 export function longestMatch(table: PeerTable, l4: L4): Entry | undefined {
@@ -58,4 +60,20 @@ export function isNarrower(a: Entry | undefined, b: Entry | undefined): boolean 
 /** Whether two entries decide alike, whoever's policies they come from. */
 export function decidesLike(a: Entry | undefined, b: Entry | undefined): boolean {
   return wideness(a) === wideness(b) && (a?.action === 'redirect' ? a.ruleset === b?.ruleset : true);
+}
+
+/** Whether two entries decide the same, in every company. */
+export function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.action === b.action && a.precedence === b.precedence && a.ruleset === b.ruleset && a.l4Bits === b.l4Bits;
+}
+
+/** Whether two entries are the same in the map, to the last bit. */
+export function sameWrite(a: Entry | undefined, b: Entry | undefined): boolean {
+  return sameEntry(a, b) && a?.cookie === b?.cookie;
+}
+
+/** What an entry for another key says, at `l4`; undefined: that there is none. */
+export function entryAt(l4: L4, said: Entry | undefined): Entry {
+  return { ...(said ?? NONE), l4 };
 }

@@ -22,7 +22,7 @@ const OTHERS_MAY_ENTER = 0o1;
  * A worker allocates little: a large nursery would only be memory at rest, and threads that help collecting would take the
  * processor from connections.
  */
-const NODE_FLAGS = ['--max-semi-space-size=4', '--single-threaded-gc'];
+export const NODE_FLAGS = ['--max-semi-space-size=4', '--single-threaded-gc'];
 
 /**
  * Command that runs `script` (below `top`, this checkout) under this Node as an unprivileged user. Where `top` lies in a

@@ -89,5 +89,3 @@ function merge(egress: readonly string[], ingress: readonly string[]): readonly 
   if (egress.length === 0) return ingress;
   return ingress.length === 0 ? egress : [...new Set([...egress, ...ingress])];
 }
-
-/** A copy in memory that is not shared. */

@@ -1,5 +1,6 @@
 // Takes finished records out of shared memory, hands them to the agent in batches, and makes spans of sampled ones.
 
+import { addressBytes } from '#common/ip.ts';
 import type { IdSource } from '#tracing/ids.ts';
 import type { SpanPipeline } from '#tracing/pipeline.ts';
 import { type HttpExchange, type SpanVerdict, spanIds, spansOf } from '#tracing/span.ts';
@@ -159,8 +160,8 @@ function toMessage(record: AccessRecord, span: MadeSpan | undefined): object {
     text === undefined || text === '' ? NO_BYTES : Buffer.from(text, 'hex');
   return {
     timeUnixNs: BigInt(Math.round(record.timeMs * 1e6)).toString(),
-    source: record.source,
-    destination: record.destination,
+    source: addressBytes(record.source),
+    destination: addressBytes(record.destination),
     sourcePort: record.sourcePort,
     destinationPort: record.destinationPort,
     sourceIdentity: record.sourceIdentity,
