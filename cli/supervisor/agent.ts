@@ -25,7 +25,7 @@ const AGENT = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 const MAX_EARLY_ENDS = 3;
 /** An agent that ran this long is not in a crash loop. */
 const STABLE_MS = 10_000;
-const BACKOFF_MS = { first: 200, max: 1_000 };
+const BACKOFF_MS = { first: 100, max: 500 };
 const END_GRACE_MS = 3_000;
 const LINES_SHOWN = 8;
 /** Keeps the agent's memory small: a small nursery, and the rest collected when it has grown by a fifth, not by half. */
