@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { isExclusive } from './discover.ts';
+import { discoverTests } from './discover.ts';
 import { closingLines, summaryOf } from './report.ts';
 import { type FileOutcome, runFile } from './run-file.ts';
 import { withoutPrivilegeSkips } from './suite.ts';
@@ -125,12 +125,16 @@ test('closingLines name the failing case with its error and what its file printe
   assert.deepEqual(closingLines([nothing]), []);
 });
 
-for (const { file, text, expected } of [
-  { file: 'test/promises/a.test.ts', text: '', expected: true },
-  { file: 'agent/a.test.ts', text: 'process.getuid?.()', expected: true },
-  { file: 'agent/a.test.ts', text: 'pure', expected: false },
-]) {
-  test(`isExclusive is ${expected} for ${file} with "${text}"`, () => {
-    assert.equal(isExclusive(file, text), expected);
-  });
-}
+test('discoverTests puts what measures time or makes load behind the rest, and leaves out what does not match', () => {
+  const files = ['test/promises/load.test.ts', 'benchmarks/a.test.ts', 'test/promises/pods.test.ts', 'agent/a.test.ts'];
+  assert.deepEqual(discoverTests([...files, 'agent/a.ts']), [
+    { file: 'agent/a.test.ts', isExclusive: false },
+    { file: 'test/promises/pods.test.ts', isExclusive: false },
+    { file: 'benchmarks/a.test.ts', isExclusive: true },
+    { file: 'test/promises/load.test.ts', isExclusive: true },
+  ]);
+  assert.deepEqual(
+    discoverTests(files, 'agent/').map(({ file }) => file),
+    ['agent/a.test.ts'],
+  );
+});

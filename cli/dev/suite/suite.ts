@@ -32,7 +32,7 @@ export async function runSuite(options: SuiteOptions): Promise<boolean> {
   const before = options.isCi ? await findLeftovers() : [];
 
   if (isWhole) outcomes.push(await checkAsTest({ signal, print: options.print }));
-  const files = await discoverTests(TOP, await listSources(TOP), options.pattern);
+  const files = discoverTests(await listSources(TOP), options.pattern);
   const total = files.length + outcomes.length;
   const run = async ({ file }: TestFile): Promise<void> => {
     const outcome = signal.aborted
