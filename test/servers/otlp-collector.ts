@@ -103,7 +103,7 @@ async function buildCollector(): Promise<string> {
   if (existsSync(program)) return program;
   const script = `
     work=$(mktemp -d /tmp/weir-go-XXXXXX) && trap 'rm -rf "$work"' EXIT &&
-    cd "$1" && GOTOOLCHAIN=local GOPATH=$work/path GOCACHE=$work/cache GOFLAGS=-modcacherw CGO_ENABLED=0 \
+    cd "$1" && HOME=\${HOME:-/root} GOTOOLCHAIN=local GOFLAGS=-modcacherw CGO_ENABLED=0 \
       nice "$2" build -trimpath -ldflags '-s -w' -o "$work/program" . && mv "$work/program" "$3"`;
   return fetchOnce(program, ['sh', '-c', script, 'sh', SOURCE, await findGo(), program]);
 }

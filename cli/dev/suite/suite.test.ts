@@ -125,9 +125,16 @@ test('closingLines name the failing case with its error and what its file printe
   assert.deepEqual(closingLines([nothing]), []);
 });
 
-test('discoverTests puts what measures time or makes load behind the rest, and leaves out what does not match', () => {
-  const files = ['test/promises/load.test.ts', 'benchmarks/a.test.ts', 'test/promises/pods.test.ts', 'agent/a.test.ts'];
+test('discoverTests puts what is long first, what measures time or makes load last, and leaves out what does not match', () => {
+  const files = [
+    'test/promises/load.test.ts',
+    'test/tracing/backends.test.ts',
+    'benchmarks/a.test.ts',
+    'test/promises/pods.test.ts',
+    'agent/a.test.ts',
+  ];
   assert.deepEqual(discoverTests([...files, 'agent/a.ts']), [
+    { file: 'test/tracing/backends.test.ts', isExclusive: false },
     { file: 'agent/a.test.ts', isExclusive: false },
     { file: 'test/promises/pods.test.ts', isExclusive: false },
     { file: 'benchmarks/a.test.ts', isExclusive: true },
