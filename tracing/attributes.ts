@@ -4,6 +4,8 @@ import type { HttpExchange, Party, SpanKind, SpanRecord } from './span.ts';
 
 /** Attribute names and values in a fixed order. */
 export type Attributes = readonly (readonly [name: string, value: string | number])[];
+/** Takes one attribute after the other. */
+export type Put = (name: string, value: string | number) => void;
 
 /** Methods that may be a span's name; all others are "_OTHER", so that a caller cannot make names up. */
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
@@ -62,43 +64,51 @@ export function errorType(kind: SpanKind, exchange: HttpExchange): string | unde
   return undefined;
 }
 
-/** Attributes of one request, the same for both of its spans. */
-export function exchangeAttributes(exchange: HttpExchange): Attributes {
+/** Puts the attributes of one request, the same for both of its spans. */
+export function putExchange(exchange: HttpExchange, put: Put): void {
   const { path, query } = splitTarget(exchange.target);
   const server = splitHost(exchange.host);
   const known = KNOWN_METHODS.has(exchange.method);
-  const pairs: [string, string | number][] = [['http.request.method', known ? exchange.method : '_OTHER']];
-  if (!known) pairs.push(['http.request.method_original', limited(exchange.method)]);
-  pairs.push(['url.scheme', 'http'], ['url.path', limited(path)]);
-  if (query !== undefined) pairs.push(['url.query', limited(query)]);
-  pairs.push(
-    ['server.address', limited(server.name || exchange.destination.address)],
-    ['server.port', server.port ?? exchange.destinationPort],
-  );
-  if (exchange.protocolVersion) pairs.push(['network.protocol.version', exchange.protocolVersion]);
-  if (exchange.status !== 0) pairs.push(['http.response.status_code', exchange.status]);
-  pairs.push(['weir.verdict', exchange.verdict]);
-  if (exchange.policies.length > 0) pairs.push(['weir.policy', exchange.policies.join(',')]);
-  if (exchange.reason) pairs.push(['weir.reason', exchange.reason]);
-  return pairs;
+  put('http.request.method', known ? exchange.method : '_OTHER');
+  if (!known) put('http.request.method_original', limited(exchange.method));
+  put('url.scheme', 'http');
+  put('url.path', limited(path));
+  if (query !== undefined) put('url.query', limited(query));
+  put('server.address', limited(server.name || exchange.destination.address));
+  put('server.port', server.port ?? exchange.destinationPort);
+  if (exchange.protocolVersion) put('network.protocol.version', exchange.protocolVersion);
+  if (exchange.status !== 0) put('http.response.status_code', exchange.status);
+  put('weir.verdict', exchange.verdict);
+  if (exchange.policies.length > 0) put('weir.policy', exchange.policies.join(','));
+  if (exchange.reason) put('weir.reason', exchange.reason);
 }
 
-/** Attributes of the connection for one kind of span. */
-export function connectionAttributes(kind: SpanKind, exchange: HttpExchange): Attributes {
+/** Puts the attributes of the connection for one kind of span. */
+export function putConnection(kind: SpanKind, exchange: HttpExchange, put: Put): void {
   const { source, sourcePort, destination, destinationPort } = exchange;
   if (kind === 'CLIENT') {
-    return [
-      ['url.full', fullUrl(exchange)],
-      ['network.peer.address', destination.address],
-      ['network.peer.port', destinationPort],
-    ];
+    put('url.full', fullUrl(exchange));
+    put('network.peer.address', destination.address);
+    put('network.peer.port', destinationPort);
+    return;
   }
-  return [
-    ['client.address', source.address],
-    ['client.port', sourcePort],
-    ['network.peer.address', source.address],
-    ['network.peer.port', sourcePort],
-  ];
+  put('client.address', source.address);
+  put('client.port', sourcePort);
+  put('network.peer.address', source.address);
+  put('network.peer.port', sourcePort);
+}
+
+/** What putExchange puts. */
+export const exchangeAttributes = (exchange: HttpExchange): Attributes => gathered((put) => putExchange(exchange, put));
+
+/** What putConnection puts. */
+export const connectionAttributes = (kind: SpanKind, exchange: HttpExchange): Attributes =>
+  gathered((put) => putConnection(kind, exchange, put));
+
+function gathered(putAll: (put: Put) => void): Attributes {
+  const pairs: [string, string | number][] = [];
+  putAll((name, value) => pairs.push([name, value]));
+  return pairs;
 }
 
 /** Who talks to whom, the same for both spans of all requests between two ends. */
@@ -133,11 +143,24 @@ export function splitTarget(target: string): { readonly path: string; readonly q
   return { path: target.slice(from, question) || '/', query: target.slice(question + 1) };
 }
 
+interface HostParts {
+  readonly name: string;
+  readonly port: number | undefined;
+}
+
+// One request is often to the host of the one before it.
+let lastHost = '';
+let lastParts: HostParts = { name: '', port: undefined };
+
 /** Name and port of a Host header; the name of an IPv6 literal without brackets. */
-export function splitHost(host: string): { readonly name: string; readonly port: number | undefined } {
+export function splitHost(host: string): HostParts {
+  if (host === lastHost) return lastParts;
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(host);
-  if (!match) return { name: host, port: undefined };
-  return { name: match[1] ?? match[2] ?? '', port: match[3] === undefined ? undefined : Number(match[3]) };
+  lastHost = host;
+  lastParts = match
+    ? { name: match[1] ?? match[2] ?? '', port: match[3] === undefined ? undefined : Number(match[3]) }
+    : { name: host, port: undefined };
+  return lastParts;
 }
 
 function limited(value: string): string {

@@ -2,8 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { err, type Result } from '#common/result.ts';
-import { createRing } from './ring.ts';
-import type { BackendName, Sink, SinkFailure } from './sink.ts';
+import type { CpuMeter } from './meter.ts';
+import type { SpanQueue } from './queue.ts';
+import type { BackendName, Batch, Sink, SinkFailure } from './sink.ts';
 import type { SpanRecord } from './span.ts';
 
 /** Why a span did not reach a backend. */
@@ -20,12 +21,14 @@ export interface BackendStats {
   readonly lastError: string | undefined;
 }
 
-export interface ExporterOptions {
+export interface ExporterOptions<B extends Batch> {
   readonly backend: BackendName;
   /** Connects; called once, when there is something to send. */
-  readonly open: () => Promise<Sink>;
-  readonly queueSize: number;
+  readonly open: () => Promise<Sink<B>>;
+  readonly queue: SpanQueue<B>;
   readonly batchSize: number;
+  /** Counts what sending takes. */
+  readonly meter: CpuMeter;
   /** Longest time a span waits for its batch to fill. */
   readonly intervalMs: number;
 }
@@ -43,16 +46,18 @@ const ATTEMPTS = 3;
 const BACKOFF_MS = 250;
 
 /** The queue and loop of one backend. */
-export function createExporter(options: ExporterOptions): Exporter {
-  const { backend, queueSize, batchSize, intervalMs } = options;
-  const ring = createRing<SpanRecord>(queueSize);
+export function createExporter<B extends Batch>(options: ExporterOptions<B>): Exporter {
+  const { backend, queue, batchSize, intervalMs } = options;
   const closing = new AbortController();
-  const delivery = createDelivery(options.open, closing.signal);
+  const delivery = createDelivery(options, closing.signal);
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
   async function run(least: number): Promise<void> {
-    while (ring.size >= least) await delivery.deliver(ring.take(batchSize));
+    while (queue.size >= least) {
+      const batch = queue.take();
+      if (batch !== undefined) await delivery.deliver(batch);
+    }
   }
 
   /** Sends everything, or full batches only. */
@@ -67,23 +72,23 @@ export function createExporter(options: ExporterOptions): Exporter {
 
   function wake(): void {
     if (running || closing.signal.aborted) return;
-    if (ring.size >= batchSize) start('full batches');
-    else if (ring.size > 0) timer ??= setTimeout(start, intervalMs, 'all').unref();
+    if (queue.size >= batchSize) start('full batches');
+    else if (queue.size > 0) timer ??= setTimeout(start, intervalMs, 'all').unref();
   }
 
   return {
     record(span) {
       if (closing.signal.aborted) delivery.dropped.shutdown++;
-      else if (!ring.push(span)) delivery.dropped.queue_full++;
-      // Encoding is not for this call, nor is waking for each span.
-      else if (ring.size === 1 || ring.size === batchSize) setImmediate(wake);
+      else if (!queue.push(span)) delivery.dropped.queue_full++;
+      // Sending is not for this call, nor is waking for each span.
+      else if (queue.size === 1 || queue.size === batchSize) setImmediate(wake);
     },
     stats: () => ({
       backend,
       exported: delivery.exported,
       dropped: { ...delivery.dropped },
-      queue: ring.size,
-      queueLimit: ring.limit,
+      queue: queue.size,
+      queueLimit: queue.limit,
       lastError: delivery.lastError,
     }),
     async close(timeoutMs) {
@@ -96,31 +101,46 @@ export function createExporter(options: ExporterOptions): Exporter {
       })();
       await Promise.race([rest, sleep(timeoutMs, undefined, { signal: late.signal }).catch(() => {})]);
       late.abort();
-      delivery.dropped.shutdown += ring.take(ring.size).length;
+      delivery.dropped.shutdown += discard(queue);
       await delivery.close();
     },
   };
 }
 
-interface Delivery {
+/** Throws away what waits, and says how many spans that were. */
+function discard(queue: SpanQueue<Batch>): number {
+  const { size } = queue;
+  while (queue.take() !== undefined);
+  return size;
+}
+
+interface Delivery<B extends Batch> {
   /** Sends a batch, again if that may help, and counts its fate. Never rejects. */
-  deliver(batch: readonly SpanRecord[]): Promise<void>;
+  deliver(batch: B): Promise<void>;
   close(): Promise<void>;
   readonly exported: number;
   readonly dropped: Record<SpanDropReason, number>;
   readonly lastError: string | undefined;
 }
 
-function createDelivery(open: () => Promise<Sink>, closing: AbortSignal): Delivery {
+function createDelivery<B extends Batch>(
+  { open, queue, meter }: ExporterOptions<B>,
+  closing: AbortSignal,
+): Delivery<B> {
   const dropped = { queue_full: 0, shutdown: 0, timeout: 0, unreachable: 0, rejected: 0 };
-  let sink: Sink | undefined;
+  let sink: Sink<B> | undefined;
   let exported = 0;
   let lastError: string | undefined;
 
-  async function send(batch: readonly SpanRecord[]): Promise<Result<void, SinkFailure>> {
+  async function send(batch: B): Promise<Result<void, SinkFailure>> {
     try {
       sink ??= await open();
-      return await sink.send(batch);
+      meter.begin();
+      try {
+        return await sink.send(batch);
+      } finally {
+        meter.end();
+      }
     } catch (cause) {
       // A defect of an exporter library must not end a process that serves requests.
       return err({ reason: 'rejected', retryable: false, detail: `Cannot send spans: ${(cause as Error).message}` });
@@ -133,6 +153,7 @@ function createDelivery(open: () => Promise<Sink>, closing: AbortSignal): Delive
         const sent = await send(batch);
         if (sent.ok) {
           exported += batch.length;
+          queue.release(batch);
           return;
         }
         lastError = sent.error.detail;

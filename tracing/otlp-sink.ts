@@ -18,18 +18,18 @@ import { SEND_TIMEOUT_MS, type Sink, type SinkFailure } from './sink.ts';
 import type { Party, SpanRecord } from './span.ts';
 
 /** A sink for OTLP over gRPC, `url` being e.g. http://10.0.0.9:4317; over TLS with https. */
-export async function createOtlpGrpcSink(url: URL): Promise<Sink> {
+export async function createOtlpGrpcSink(url: URL): Promise<Sink<readonly SpanRecord[]>> {
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
   return sinkOf(url, new OTLPTraceExporter({ url: url.href, timeoutMillis: SEND_TIMEOUT_MS, concurrencyLimit: 1 }));
 }
 
 /** A sink for OTLP over HTTP (JSON), `url` being e.g. http://10.0.0.9:4318/v1/traces. */
-export async function createOtlpHttpSink(url: URL): Promise<Sink> {
+export async function createOtlpHttpSink(url: URL): Promise<Sink<readonly SpanRecord[]>> {
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-http');
   return sinkOf(url, new OTLPTraceExporter({ url: url.href, timeoutMillis: SEND_TIMEOUT_MS, concurrencyLimit: 1 }));
 }
 
-function sinkOf(url: URL, exporter: SpanExporter): Sink {
+function sinkOf(url: URL, exporter: SpanExporter): Sink<readonly SpanRecord[]> {
   return {
     send: (batch) =>
       new Promise<Result<void, SinkFailure>>((resolve) => {

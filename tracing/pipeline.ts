@@ -2,6 +2,8 @@
 
 import { err, ok, type Result } from '#common/result.ts';
 import { type BackendStats, createExporter, type Exporter } from './exporter.ts';
+import { type CpuMeter, createCpuMeter } from './meter.ts';
+import { createRecordQueue, createZipkinQueue } from './queue.ts';
 import type { SpanRecord } from './span.ts';
 
 /** Where spans go; a backend that is undefined gets none. */
@@ -18,6 +20,8 @@ export interface SpanPipelineOptions {
   readonly batchSize?: number;
   /** Longest time a span waits for its batch to fill. */
   readonly intervalMs?: number;
+  /** Counts the CPU time that sending takes. */
+  readonly meter?: CpuMeter;
 }
 
 export interface SpanPipeline {
@@ -61,23 +65,27 @@ export function readBackends(texts: Readonly<Record<keyof Backends, string>>): R
 /** A pipeline to the given backends. What a backend needs is loaded with its first span: an idle process pays nothing. */
 export function createSpanPipeline(options: SpanPipelineOptions): SpanPipeline {
   const { zipkin, otlpGrpc, otlpHttp } = options.backends;
-  const common = {
-    queueSize: options.queueSize ?? DEFAULT_QUEUE_SIZE,
+  const sizes = {
+    limit: options.queueSize ?? DEFAULT_QUEUE_SIZE,
     batchSize: options.batchSize ?? DEFAULT_BATCH_SIZE,
+  };
+  const common = {
+    batchSize: sizes.batchSize,
     intervalMs: options.intervalMs ?? DEFAULT_INTERVAL_MS,
+    meter: options.meter ?? createCpuMeter(),
   };
   const exporters: Exporter[] = [];
   if (zipkin) {
     const open = async () => (await import('./zipkin-sink.ts')).createZipkinSink(zipkin);
-    exporters.push(createExporter({ ...common, backend: 'zipkin', open }));
+    exporters.push(createExporter({ ...common, backend: 'zipkin', queue: createZipkinQueue(sizes), open }));
   }
   if (otlpGrpc) {
     const open = async () => (await import('./otlp-sink.ts')).createOtlpGrpcSink(otlpGrpc);
-    exporters.push(createExporter({ ...common, backend: 'otlp-grpc', open }));
+    exporters.push(createExporter({ ...common, backend: 'otlp-grpc', queue: createRecordQueue(sizes), open }));
   }
   if (otlpHttp) {
     const open = async () => (await import('./otlp-sink.ts')).createOtlpHttpSink(otlpHttp);
-    exporters.push(createExporter({ ...common, backend: 'otlp-http', open }));
+    exporters.push(createExporter({ ...common, backend: 'otlp-http', queue: createRecordQueue(sizes), open }));
   }
   return {
     record(span) {

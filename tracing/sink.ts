@@ -1,7 +1,6 @@
 // What the pipeline needs of a backend.
 
 import type { Result } from '#common/result.ts';
-import type { SpanRecord } from './span.ts';
 
 export type BackendName = 'zipkin' | 'otlp-grpc' | 'otlp-http';
 
@@ -13,9 +12,14 @@ export interface SinkFailure {
   readonly detail: string;
 }
 
+/** Spans in the form that a sink sends, as many as its length. */
+export interface Batch {
+  readonly length: number;
+}
+
 /** A connection to a backend. One `send` at a time; it always settles within SEND_TIMEOUT_MS. */
-export interface Sink {
-  send(batch: readonly SpanRecord[]): Promise<Result<void, SinkFailure>>;
+export interface Sink<B extends Batch> {
+  send(batch: B): Promise<Result<void, SinkFailure>>;
   close(): Promise<void>;
 }
 

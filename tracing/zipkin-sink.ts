@@ -3,10 +3,10 @@
 import { Client, errors } from 'undici';
 import { err, ok, type Result } from '#common/result.ts';
 import { SEND_TIMEOUT_MS, type Sink, type SinkFailure } from './sink.ts';
-import { encodeZipkin } from './zipkin.ts';
+import type { ZipkinBody } from './zipkin.ts';
 
 /** A sink for the Zipkin server at `url`, e.g. http://10.0.0.9:9411/api/v2/spans. */
-export function createZipkinSink(url: URL): Sink {
+export function createZipkinSink(url: URL): Sink<ZipkinBody> {
   const client = new Client(url.origin, { connect: { timeout: SEND_TIMEOUT_MS }, pipelining: 1 });
   return {
     async send(batch): Promise<Result<void, SinkFailure>> {
@@ -15,7 +15,7 @@ export function createZipkinSink(url: URL): Sink {
           method: 'POST',
           path: url.pathname + url.search,
           headers: { 'content-type': 'application/json' },
-          body: encodeZipkin(batch),
+          body: batch.body(),
           signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
         });
         await response.body.dump();

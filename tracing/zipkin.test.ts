@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEATHSTAR, exchange } from './exchange.fixture.ts';
 import type { SpanRecord } from './span.ts';
-import { encodeZipkin } from './zipkin.ts';
+import { createZipkinBody } from './zipkin.ts';
 
 const span = (changes: Partial<SpanRecord> = {}): SpanRecord => ({
   kind: 'SERVER',
@@ -14,9 +14,13 @@ const span = (changes: Partial<SpanRecord> = {}): SpanRecord => ({
   ...changes,
 });
 
-const encoded = (spans: readonly SpanRecord[]): string => encodeZipkin(spans).toString();
+function encoded(spans: readonly SpanRecord[]): string {
+  const body = createZipkinBody(256);
+  for (const each of spans) body.add(each);
+  return body.body().toString();
+}
 
-test('encodeZipkin gives a SERVER span the service and address of the callee', () => {
+test('createZipkinBody gives a SERVER span the service and address of the callee', () => {
   const [only] = JSON.parse(encoded([span()]));
   const { tags, ...rest } = only;
   assert.deepEqual(rest, {
@@ -36,7 +40,7 @@ test('encodeZipkin gives a SERVER span the service and address of the callee', (
   assert.ok(!('error' in tags));
 });
 
-test('encodeZipkin gives a CLIENT span the service of the caller, no parent where there is none, and its error', () => {
+test('createZipkinBody gives a CLIENT span the service of the caller, no parent where there is none, and its error', () => {
   const denied = exchange({ status: 403, verdict: 'DENIED', durationUs: 0.2 });
   const [only] = JSON.parse(encoded([span({ kind: 'CLIENT', parentSpanId: undefined, exchange: denied })]));
   assert.equal(only.localEndpoint.serviceName, 'tiefighter');
@@ -48,7 +52,7 @@ test('encodeZipkin gives a CLIENT span the service of the caller, no parent wher
   assert.equal(only.tags['weir.verdict'], 'DENIED');
 });
 
-test('encodeZipkin escapes whatever a caller sends', () => {
+test('createZipkinBody escapes whatever a caller sends', () => {
   const nasty = `/"\\\u0000\u2028\ud800é`;
   const [first, second] = JSON.parse(
     encoded([span({ exchange: exchange({ target: nasty }) }), span({ spanId: 'd'.repeat(16) })]),
@@ -57,13 +61,13 @@ test('encodeZipkin escapes whatever a caller sends', () => {
   assert.equal(second.tags['url.path'], '/v1/request-landing');
 });
 
-test('encodeZipkin writes an IPv6 endpoint', () => {
+test('createZipkinBody writes an IPv6 endpoint', () => {
   const party = { ...DEATHSTAR, address: 'fd00::9' };
   const [only] = JSON.parse(encoded([span({ exchange: exchange({ destination: party }) })]));
   assert.deepEqual(only.localEndpoint, { serviceName: 'deathstar', ipv6: 'fd00::9', port: 80 });
 });
 
-test('encodeZipkin makes room for spans that are larger than usual', () => {
+test('createZipkinBody makes room for spans that are larger than usual', () => {
   const target = `/${'é€'.repeat(1_000)}`;
   const spans = Array.from({ length: 20 }, () => span({ exchange: exchange({ target }) }));
   const targets = JSON.parse(encoded(spans)).map((made: { tags: Record<string, string> }) => made.tags['url.path']);

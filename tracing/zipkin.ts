@@ -1,75 +1,150 @@
-// Zipkin v2 JSON, written directly: the exporter of the OpenTelemetry libraries needs three times as long for a span, waits
+// Zipkin v2 JSON, written directly: the exporter of the OpenTelemetry libraries needs several times as long for a span, waits
 // for a slow server without end, and knows no remote endpoint (README.md has the figures).
 
 import {
   type Attributes,
-  connectionAttributes,
   errorType,
-  exchangeAttributes,
   identityAttributes,
   otherParty,
   ownParty,
+  type Put,
+  putConnection,
+  putExchange,
   resourceAttributes,
   serviceName,
   spanName,
 } from './attributes.ts';
+import { createJsonBytes, type JsonBytes, putAgain, putBytes, putInteger, putPlain, putText } from './json-bytes.ts';
 import type { HttpExchange, Party, SpanRecord } from './span.ts';
 
-/** Bytes that a span needs as a rule. */
-const SPAN_BYTES = 1536;
-/** Bytes that one UTF-16 unit needs at most. */
-const MAX_UNIT_BYTES = 3;
-
-/** Encodes a batch as the body of POST /api/v2/spans. */
-export function encodeZipkin(spans: readonly SpanRecord[]): Buffer {
-  // Span by span into bytes: one long text would be built, flattened and then encoded, each a walk through main memory.
-  let body = Buffer.allocUnsafeSlow(spans.length * SPAN_BYTES + 2);
-  let end = 0;
-  for (const span of spans) {
-    const text = encodeSpan(span);
-    const room = text.length * MAX_UNIT_BYTES + 2;
-    if (end + room > body.length) body = Buffer.concat([body.subarray(0, end)], 2 * (end + room));
-    body[end] = end === 0 ? OPEN : COMMA;
-    end++;
-    end += body.write(text, end);
-  }
-  if (end === 0) body[end++] = OPEN;
-  body[end++] = CLOSE;
-  return body.subarray(0, end);
+/** The body of POST /api/v2/spans. A span is in it, as bytes, from the moment it is added. */
+export interface ZipkinBody {
+  /** Spans in it. */
+  readonly length: number;
+  /** Bytes so far, and those that it can hold before it needs a larger buffer. */
+  readonly sizeBytes: number;
+  readonly roomBytes: number;
+  add(span: SpanRecord): void;
+  /** All of it; valid until the next `add` or `clear`. */
+  body(): Buffer;
+  /** Makes it empty, and keeps the room. */
+  clear(): void;
 }
 
-const OPEN = '['.charCodeAt(0);
-const COMMA = ','.charCodeAt(0);
-const CLOSE = ']'.charCodeAt(0);
+/** An empty body with room for `roomBytes`; it grows as it must. */
+export function createZipkinBody(roomBytes: number): ZipkinBody {
+  const target = createJsonBytes(roomBytes);
+  let length = 0;
+  const putTag: Put = (name, value) => {
+    putBytes(target, tagName(name));
+    if (typeof value === 'number') putInteger(target, value);
+    else putText(target, value);
+  };
+  // Both spans of an exchange follow each other.
+  let lastExchange: HttpExchange | undefined;
+  let tagsFrom = 0;
+  let tagsTo = 0;
+  const putExchangeTags = (exchange: HttpExchange): void => {
+    if (exchange === lastExchange) {
+      putAgain(target, tagsFrom, tagsTo);
+      return;
+    }
+    tagsFrom = target.end;
+    putExchange(exchange, putTag);
+    tagsTo = target.end;
+    lastExchange = exchange;
+  };
+  return {
+    get length() {
+      return length;
+    },
+    get sizeBytes() {
+      return target.end;
+    },
+    get roomBytes() {
+      return target.bytes.length;
+    },
+    add(span) {
+      const { kind, exchange } = span;
+      putBytes(target, length++ === 0 ? OPEN : COMMA);
+      putHead(target, span);
+      // The quote after a tag's value is written with the next tag.
+      putBytes(target, pairTags(exchange));
+      putBytes(target, partsOf(ownParty(span)).tags);
+      putExchangeTags(exchange);
+      putConnection(kind, exchange, putTag);
+      const error = errorType(kind, exchange);
+      if (error !== undefined) {
+        putTag('error', error);
+        putTag('error.type', error);
+      }
+      putBytes(target, END);
+    },
+    body() {
+      const { end } = target;
+      putBytes(target, length === 0 ? EMPTY : CLOSE);
+      const body = target.bytes.subarray(0, target.end);
+      target.end = end;
+      return body;
+    },
+    clear() {
+      target.end = 0;
+      length = 0;
+      lastExchange = undefined;
+    },
+  };
+}
 
-function encodeSpan(span: SpanRecord): string {
-  const { kind, exchange } = span;
-  const own = partsOf(ownParty(span));
-  const other = partsOf(otherParty(span));
+const OPEN = Buffer.from('[{"traceId":"');
+const COMMA = Buffer.from(',{"traceId":"');
+const PARENT = Buffer.from('","parentId":"');
+const ID = Buffer.from('","id":"');
+const KINDS = {
+  CLIENT: Buffer.from('","kind":"CLIENT","name":"'),
+  SERVER: Buffer.from('","kind":"SERVER","name":"'),
+} as const;
+const TIMESTAMP = Buffer.from('","timestamp":');
+const DURATION = Buffer.from(',"duration":');
+const LOCAL = Buffer.from(',"localEndpoint":');
+const REMOTE = Buffer.from('},"remoteEndpoint":');
+const END = Buffer.from('"}}');
+const CLOSE = Buffer.from(']');
+const EMPTY = Buffer.from('[]');
+
+/** Everything before the tags; the remote endpoint stays open. */
+function putHead(target: JsonBytes, span: SpanRecord): void {
+  const { kind, exchange, parentSpanId } = span;
   const [ownPort, otherPort] =
     kind === 'CLIENT'
       ? [exchange.sourcePort, exchange.destinationPort]
       : [exchange.destinationPort, exchange.sourcePort];
-  const error = errorType(kind, exchange);
-  const errorTags =
-    error === undefined ? '' : `,"error":${JSON.stringify(error)},"error.type":${JSON.stringify(error)}`;
-  const parent = span.parentSpanId === undefined ? '' : `,"parentId":"${span.parentSpanId}"`;
-  // Zipkin takes a duration of 0 for none.
-  const duration = Math.max(1, Math.round(exchange.durationUs));
-  return (
-    `{"traceId":"${span.traceId}"${parent},"id":"${span.spanId}","kind":"${kind}","name":"${spanName(exchange)}"` +
-    `,"timestamp":${Math.round(exchange.startUnixUs)},"duration":${duration}` +
-    `,"localEndpoint":${own.endpoint}${ownPort}},"remoteEndpoint":${other.endpoint}${otherPort}}` +
-    `,"tags":{${exchangeTags(exchange)}${tags(connectionAttributes(kind, exchange))}${own.tags}` +
-    `${pairTags(exchange)}${errorTags}}}`
-  );
+  putPlain(target, span.traceId);
+  if (parentSpanId !== undefined) {
+    putBytes(target, PARENT);
+    putPlain(target, parentSpanId);
+  }
+  putBytes(target, ID);
+  putPlain(target, span.spanId);
+  putBytes(target, KINDS[kind]);
+  putPlain(target, spanName(exchange));
+  putBytes(target, TIMESTAMP);
+  putInteger(target, Math.round(exchange.startUnixUs));
+  putBytes(target, DURATION);
+  putInteger(target, Math.max(1, Math.round(exchange.durationUs))); // Zipkin takes a duration of 0 for none
+  putBytes(target, LOCAL);
+  putBytes(target, partsOf(ownParty(span)).endpoint);
+  putInteger(target, ownPort);
+  putBytes(target, REMOTE);
+  putBytes(target, partsOf(otherParty(span)).endpoint);
+  putInteger(target, otherPort);
 }
 
+/** What is written of a party, once for all its spans. */
 interface PartyParts {
-  readonly endpoint: string; // open, the port follows
-  readonly tags: string; // with a leading comma
+  readonly endpoint: Uint8Array; // open, the port follows
+  readonly tags: Uint8Array;
   /** What goes for requests from this party to others. */
-  readonly towards: WeakMap<Party, string>;
+  readonly towards: WeakMap<Party, Uint8Array>;
 }
 
 const parts = new WeakMap<Party, PartyParts>();
@@ -79,8 +154,10 @@ function partsOf(party: Party): PartyParts {
   if (found === undefined) {
     const family = party.address.includes(':') ? 'ipv6' : 'ipv4';
     found = {
-      endpoint: `{"serviceName":${JSON.stringify(serviceName(party))},"${family}":"${party.address}","port":`,
-      tags: tags(resourceAttributes(party)),
+      endpoint: Buffer.from(
+        `{"serviceName":${JSON.stringify(serviceName(party))},"${family}":"${party.address}","port":`,
+      ),
+      tags: Buffer.from(tags(resourceAttributes(party))),
       towards: new WeakMap(),
     };
     parts.set(party, found);
@@ -88,33 +165,31 @@ function partsOf(party: Party): PartyParts {
   return found;
 }
 
-function pairTags({ source, destination }: HttpExchange): string {
+function pairTags({ source, destination }: HttpExchange): Uint8Array {
   const { towards } = partsOf(source);
   let found = towards.get(destination);
   if (found === undefined) {
-    found = tags(identityAttributes(source, destination));
+    found = Buffer.from(`},"tags":{${tags(identityAttributes(source, destination)).slice('",'.length)}`);
     towards.set(destination, found);
   }
   return found;
 }
 
-// Both spans of an exchange follow each other.
-let lastExchange: HttpExchange | undefined;
-let lastTags = '';
-
-function exchangeTags(exchange: HttpExchange): string {
-  if (exchange !== lastExchange) {
-    lastTags = tags(exchangeAttributes(exchange)).slice(1);
-    lastExchange = exchange;
-  }
-  return lastTags;
+/** `","name":"value` for each: Zipkin knows texts only. */
+function tags(attributes: Attributes): string {
+  return attributes
+    .map(([name, value]) => `",${JSON.stringify(name)}:${JSON.stringify(String(value)).slice(0, -1)}`)
+    .join('');
 }
 
-/** `,"name":"value"` for each: Zipkin knows texts only. */
-function tags(attributes: Attributes): string {
-  let text = '';
-  for (const [name, value] of attributes) {
-    text += `,"${name}":${typeof value === 'number' ? `"${value}"` : JSON.stringify(value)}`;
+/** `","name":"` of every attribute that was ever written: the names are those of attributes.ts, a few dozen. */
+const tagNames = new Map<string, Uint8Array>();
+
+function tagName(name: string): Uint8Array {
+  let found = tagNames.get(name);
+  if (found === undefined) {
+    found = Buffer.from(`",${JSON.stringify(name)}:"`);
+    tagNames.set(name, found);
   }
-  return text;
+  return found;
 }
