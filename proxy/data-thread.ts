@@ -101,6 +101,9 @@ export function runDataThread(options: DataThreadOptions, port: NonNullable<type
       case 'adopt':
         adopt(engine, order.pair);
         return;
+      case 'sample at most':
+        engine.recorder.sampleAtMost(order.perSecond);
+        return;
       case 'drain':
         loop.drain();
         return;

@@ -30,7 +30,10 @@ export interface Limits {
   readonly connectTimeoutMs: number;
   /** Records of allowed requests per second; the rest is counted and goes unrecorded. */
   readonly recordsPerSecond: number;
-  /** Sampled requests per second that become spans; the rest is counted. Export costs about as much as the request itself. */
+  /**
+   * Most sampled requests per second that become spans; the rest is counted. Export costs about as much as the request itself:
+   * fewer do where they cost much (records/span-budget.ts).
+   */
   readonly sampledPerSecond: number;
   /** Records of denied, refused and failed requests per second. */
   readonly deniedRecordsPerSecond: number;

@@ -3,6 +3,7 @@
 import { createLogger, type Logger } from '#common/log.ts';
 import { optionArgs, readOptions } from '#common/options.ts';
 import { createIdSource } from '#tracing/ids.ts';
+import { type CpuMeter, createCpuMeter } from '#tracing/meter.ts';
 import { createSpanPipeline, readBackends, type SpanPipeline } from '#tracing/pipeline.ts';
 import { type ControlClient, startControlClient } from './control/client.ts';
 import { createWorkloads, rulesOrder } from './control/messages.ts';
@@ -10,14 +11,17 @@ import { type DataThread, startDataThread, warmDataThread } from './data-thread-
 import { createMetrics, serveMetrics } from './metrics.ts';
 import { limitsOf, PROXY_OPTIONS, type ProxyOptions } from './options.ts';
 import type { Report, SourceOrder } from './orders.ts';
-import { type Shipping, startShipping } from './records/shipping.ts';
+import { type Shipping, type Spans, startShipping } from './records/shipping.ts';
+import { createSpanBudget, type SpanBudget } from './records/span-budget.ts';
 
 const BUILD = '0.1.0';
 
 /** How long the data thread may take to stop once it is told to. */
 const STOP_TIMEOUT_MS = 2_000;
+/** How often it is looked at what spans cost. */
+const SPAN_BUDGET_MS = 1_000;
 
-function spanPipeline(options: ProxyOptions, log: Logger): SpanPipeline | undefined {
+function spanPipeline(options: ProxyOptions, meter: CpuMeter, log: Logger): SpanPipeline | undefined {
   const { zipkinUrl, otlpGrpcUrl, otlpHttpUrl } = options;
   const backends = readBackends({ zipkin: zipkinUrl, otlpGrpc: otlpGrpcUrl, otlpHttp: otlpHttpUrl });
   if (!backends.ok) {
@@ -25,7 +29,7 @@ function spanPipeline(options: ProxyOptions, log: Logger): SpanPipeline | undefi
     process.exit(2);
   }
   const some = Object.values(backends.value).some((url) => url !== undefined);
-  return some ? createSpanPipeline({ backends: backends.value }) : undefined;
+  return some ? createSpanPipeline({ backends: backends.value, meter }) : undefined;
 }
 
 /** Runs a worker until it is drained. */
@@ -33,7 +37,8 @@ function main(options: ProxyOptions): void {
   const log = createLogger('proxy', options.logLevel);
   log.info({ slot: options.slot, options: optionArgs(options) }, 'worker starts');
   const workloads = createWorkloads();
-  const pipeline = spanPipeline(options, log);
+  const meter = createCpuMeter();
+  const pipeline = spanPipeline(options, meter, log);
   let ready = false;
   let ending = false;
   let exitCode = 0;
@@ -72,12 +77,14 @@ function main(options: ProxyOptions): void {
     },
     onDrain: (timeoutMs) => drain(timeoutMs),
   });
-  const spans = pipeline === undefined ? undefined : { pipeline, ids: createIdSource() };
+  const spans: Spans | undefined = pipeline === undefined ? undefined : { pipeline, ids: createIdSource(), meter };
   const shipping: Shipping = startShipping({ thread, control, workloads, spans });
+  const budget = spans === undefined ? undefined : keepSpanBudget({ meter, shipping, thread, options });
   const registry = createMetrics({
     counters: thread.counters,
     unsent: () => shipping.unsent,
     spans: pipeline,
+    budget,
     ready: () => ready,
   });
   if (options.metricsPort !== 0) serveMetrics(registry, options.metricsPort + options.slot).unref();
@@ -106,6 +113,24 @@ function main(options: ProxyOptions): void {
       process.exit(1);
     },
   );
+}
+
+/** Has the data thread sample as much as there is time for. */
+function keepSpanBudget(parts: {
+  readonly meter: CpuMeter;
+  readonly shipping: Shipping;
+  readonly thread: DataThread;
+  readonly options: ProxyOptions;
+}): SpanBudget {
+  const { meter, shipping, thread, options } = parts;
+  const budget = createSpanBudget({
+    meter,
+    sampled: () => shipping.sampled,
+    limit: options.sampledPerSecond,
+    apply: (perSecond) => thread.send({ kind: 'sample at most', perSecond }),
+  });
+  setInterval(budget.look, SPAN_BUDGET_MS).unref();
+  return budget;
 }
 
 /** The descriptors that the worker was started with. */

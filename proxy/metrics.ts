@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { SpanPipeline } from '#tracing/pipeline.ts';
 import { COUNTERS, type CounterName, type CounterReader, REPLY_BUCKETS_S } from './counters.ts';
+import type { SpanBudget } from './records/span-budget.ts';
 
 export interface MetricsSources {
   readonly counters: CounterReader;
@@ -11,11 +12,13 @@ export interface MetricsSources {
   unsent(): number;
   /** undefined: no spans. */
   readonly spans: SpanPipeline | undefined;
+  readonly budget: Pick<SpanBudget, 'perSecond' | 'cpuSeconds'> | undefined;
   /** 1 while the control stream has brought rules. */
   ready(): boolean;
 }
 
 type Labels = Readonly<Record<string, string>>;
+type AddCounter = (name: string, help: string, read: () => readonly (readonly [Labels, number])[]) => void;
 
 /** A registry that reads `sources` when it is scraped. */
 export function createMetrics(sources: MetricsSources): Registry {
@@ -78,6 +81,7 @@ export function createMetrics(sources: MetricsSources): Registry {
     family('spans', 'reason'),
   );
   if (sources.spans !== undefined) addSpanMetrics(counter, sources.spans);
+  if (sources.budget !== undefined) addBudgetMetrics({ counter, gauge }, sources.budget);
   gauge('weir_proxy_connections', 'Client connections now', () => counters.get('gauge|connections'));
   gauge('weir_proxy_waiting_bytes', 'Bytes that wait in memory for a peer to take them', () =>
     counters.get('gauge|waiting bytes'),
@@ -97,10 +101,7 @@ function l7(counters: CounterReader): readonly (readonly [Labels, number])[] {
   return Object.entries(rules).map(([rule, name]) => [{ rule, proxy_type: 'envoy' }, counters.get(`requests|${name}`)]);
 }
 
-function addSpanMetrics(
-  counter: (name: string, help: string, read: () => readonly (readonly [Labels, number])[]) => void,
-  pipeline: SpanPipeline,
-): void {
+function addSpanMetrics(counter: AddCounter, pipeline: SpanPipeline): void {
   counter('weir_proxy_spans_exported_total', 'Spans that a backend took', () =>
     pipeline.stats().map(({ backend, exported }) => [{ backend }, exported]),
   );
@@ -110,6 +111,20 @@ function addSpanMetrics(
       .flatMap(({ backend, dropped }) =>
         Object.entries(dropped).map(([reason, n]) => [{ backend, reason }, n] as const),
       ),
+  );
+}
+
+function addBudgetMetrics(
+  { counter, gauge }: { counter: AddCounter; gauge: (name: string, help: string, read: () => number) => void },
+  budget: NonNullable<MetricsSources['budget']>,
+): void {
+  counter('weir_proxy_spans_cpu_seconds_total', 'CPU time for making, encoding and sending spans', () => [
+    [{}, budget.cpuSeconds],
+  ]);
+  gauge(
+    'weir_proxy_spans_requests_per_second_limit',
+    'Sampled requests per second that become spans, as many as there is time for',
+    () => budget.perSecond,
   );
 }
 

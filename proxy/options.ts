@@ -74,7 +74,7 @@ export const PROXY_OPTIONS = {
   sampledPerSecond: limit(
     'WEIR_SAMPLED_PER_SECOND',
     'sampledPerSecond',
-    'Sampled requests per second that become spans.',
+    'Most sampled requests per second that become spans; fewer where 4 % of a processor is not enough for them.',
   ),
   drainTimeoutMs: {
     env: 'WEIR_DRAIN_TIMEOUT_MS',

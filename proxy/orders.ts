@@ -9,6 +9,8 @@ import type { RulesOrder } from './rules/ruleset.ts';
 export type Order =
   | { readonly kind: 'rules'; readonly order: RulesOrder }
   | { readonly kind: 'adopt'; readonly pair: LivePair }
+  /** How many sampled requests a second become spans. */
+  | { readonly kind: 'sample at most'; readonly perSecond: number }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' };
 

@@ -173,6 +173,25 @@ test('spans: the excess is counted', async () => {
   assert.equal(sampled + proxy.count('spans|over budget'), 10);
 });
 
+test('spans: as many as the main thread finds time for', async () => {
+  await using server = await answering();
+  await using proxy = await startProxy({ server: portOf(server), limits: { sampledPerSecond: 1 }, samplingRatio: 1 });
+  using client = await startClient(proxy.port);
+  const ask = async (perSecond: number): Promise<number> => {
+    proxy.thread.send({ kind: 'sample at most', perSecond });
+    await proxy.rules('all'); // orders are taken up one after the other
+    const [before, skipped] = [client.received.length, proxy.count('spans|over budget')];
+    for (let i = 1; i <= 10; i++) {
+      client.send(get('/'));
+      await client.until((text) => text.length === before + i * OK.length);
+    }
+    return proxy.count('spans|over budget') - skipped;
+  };
+  await ask(0); // takes the one that is there
+  assert.equal(await ask(0), 10);
+  assert.ok((await ask(1e9)) <= 1); // the first may come in the same instant
+});
+
 test('a client that takes no answers is not given more of them', async () => {
   await using server = await answering();
   await using proxy = await startProxy({ server: portOf(server), rules: [{ path: '/ok' }] });

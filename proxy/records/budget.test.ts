@@ -16,3 +16,14 @@ test('a budget allows its burst, then its rate, and gathers no more than its bur
   now += 60_000;
   assert.equal(taken(), 3);
 });
+
+test('a budget follows its rate when that changes', () => {
+  const options = { perSecond: 10, burst: 1 };
+  const take = createBudget(options);
+  assert.ok(take(0));
+  assert.ok(!take(50));
+  options.perSecond = 100;
+  assert.ok(take(60));
+  options.perSecond = 0;
+  assert.ok(!take(60_000));
+});

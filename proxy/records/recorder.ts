@@ -11,6 +11,7 @@ import type { Limits } from '../limits.ts';
 import { type Budget, createBudget } from './budget.ts';
 import { RECORD_VERDICT, type Reason, reasonNumber } from './reasons.ts';
 import { AT, FLAG, SLOT_BYTES, type SlabWriter, TEXT_BYTES } from './slab.ts';
+import { assuredPerSecond } from './span-budget.ts';
 
 /** How tracing takes part; undefined where no exporter is configured. */
 export interface Tracing {
@@ -27,6 +28,8 @@ export interface Recorder {
   answered(exchange: Exchange, status: number, latencyMs: number): void;
   /** Have records been handed over since the last call? */
   pending(): boolean;
+  /** So many sampled requests a second become spans from now on. */
+  sampleAtMost(perSecond: number): void;
 }
 
 export interface Recorded {
@@ -61,21 +64,14 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
   const perSecond = (rate: number, burst: number): Budget => createBudget({ perSecond: rate, burst });
   const mayRecordAllowed = perSecond(limits.recordsPerSecond, limits.recordsPerSecond);
   const mayRecordOther = perSecond(limits.deniedRecordsPerSecond, limits.deniedRecordsPerSecond);
-  // Half a second's worth at once: both spans of each fit into the queue of a backend.
-  const maySample = perSecond(limits.sampledPerSecond, Math.max(1, limits.sampledPerSecond / 2));
+  const sampling = createSampling({ limits, counters, tracing });
   let handedOver = false;
   const { bytes, view } = slab;
-  const isSampled = (context: TraceContext | undefined, nowMs: number): boolean => {
-    if (tracing === undefined || !tracing.sampler.decide(context)) return false;
-    if (maySample(nowMs)) return true;
-    counters.add(SPANS_OVER_BUDGET);
-    return false;
-  };
   return {
     begin(request) {
       const { head, verdict, origin, nowMs } = request;
       const context = tracing !== undefined && head !== undefined ? contextOf(head, tracing) : undefined;
-      const sampled = head !== undefined && isSampled(context, nowMs);
+      const sampled = head !== undefined && sampling.isSampled(context, nowMs);
       const passes = verdict === RECORD_VERDICT.forwarded || verdict === RECORD_VERDICT.audited;
       const recorded = passes ? mayRecordAllowed(nowMs) : mayRecordOther(nowMs);
       if (!recorded) {
@@ -134,6 +130,26 @@ export function createRecorder({ slab, limits, counters, tracing, unixMs }: Reco
       const some = handedOver;
       handedOver = false;
       return some;
+    },
+    sampleAtMost: sampling.atMost,
+  };
+}
+
+/** Decides which requests become spans. */
+function createSampling({ limits, counters, tracing }: Pick<RecorderOptions, 'limits' | 'counters' | 'tracing'>) {
+  // Until the first are measured, those that are assured; as many at once: both spans of each fit into a backend's queue.
+  const assured = assuredPerSecond(limits.sampledPerSecond);
+  const options = { perSecond: assured, burst: assured };
+  const maySample = createBudget(options);
+  return {
+    isSampled(context: TraceContext | undefined, nowMs: number): boolean {
+      if (tracing === undefined || !tracing.sampler.decide(context)) return false;
+      if (maySample(nowMs)) return true;
+      counters.add(SPANS_OVER_BUDGET);
+      return false;
+    },
+    atMost(perSecond: number): void {
+      options.perSecond = perSecond;
     },
   };
 }

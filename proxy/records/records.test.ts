@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { address, addressBytes, formatAddress } from '#common/ip.ts';
 import { createIdSource } from '#tracing/ids.ts';
+import { createCpuMeter } from '#tracing/meter.ts';
 import type { SpanPipeline } from '#tracing/pipeline.ts';
 import type { SpanRecord } from '#tracing/span.ts';
 import { createWorkloads } from '../control/messages.ts';
@@ -112,7 +113,7 @@ test('sampled requests become spans with their ids in the record; nothing is sen
       },
     },
     workloads,
-    spans: { pipeline, ids: createIdSource() },
+    spans: { pipeline, ids: createIdSource(), meter: createCpuMeter() },
   });
   shipping.flush();
   shipping.flush();
@@ -139,6 +140,7 @@ test('metrics are what Prometheus reads', async () => {
     counters: s.proxy.thread.counters,
     unsent: () => 3,
     spans: undefined,
+    budget: undefined,
     ready: () => true,
   });
   const text = await registry.metrics();
@@ -172,10 +174,13 @@ test('metrics are clean for promtool', async (t) => {
     counters: s.proxy.thread.counters,
     unsent: () => 0,
     spans: pipeline as unknown as SpanPipeline,
+    budget: { perSecond: 2_000, cpuSeconds: 1.5 },
     ready: () => true,
   });
   const text = await registry.metrics();
   assert.match(text, /^weir_proxy_spans_exported_total/m);
+  assert.match(text, /^weir_proxy_spans_cpu_seconds_total 1.5$/m);
+  assert.match(text, /^weir_proxy_spans_requests_per_second_limit 2000$/m);
   const lint = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
   if (lint.error) return t.skip(`promtool cannot be run: ${lint.error.message}`);
   assert.equal(`${lint.stdout}${lint.stderr}`, '');

@@ -2,6 +2,7 @@
 
 import { addressBytes } from '#common/ip.ts';
 import type { IdSource } from '#tracing/ids.ts';
+import type { CpuMeter } from '#tracing/meter.ts';
 import type { SpanPipeline } from '#tracing/pipeline.ts';
 import { type HttpExchange, type SpanVerdict, spanIds, spansOf } from '#tracing/span.ts';
 import type { ControlClient } from '../control/client.ts';
@@ -23,6 +24,15 @@ export interface Shipping {
   close(): void;
   /** Records that the agent did not take. */
   readonly unsent: number;
+  /** Requests that became spans. */
+  readonly sampled: number;
+}
+
+/** Where the spans of a request go, and what counts the time they take. */
+export interface Spans {
+  readonly pipeline: SpanPipeline;
+  readonly ids: IdSource;
+  readonly meter: CpuMeter;
 }
 
 export interface ShippingOptions {
@@ -30,7 +40,7 @@ export interface ShippingOptions {
   readonly control: Pick<ControlClient, 'sendRecords'>;
   readonly workloads: Workloads;
   /** undefined: no spans. */
-  readonly spans: { readonly pipeline: SpanPipeline; readonly ids: IdSource } | undefined;
+  readonly spans: Spans | undefined;
 }
 
 /** How long records gather before they are taken. Fifty times a second is often enough for eyes, and cheap. */
@@ -43,24 +53,40 @@ export function startShipping({ thread, control, workloads, spans }: ShippingOpt
   let timer: NodeJS.Timeout | undefined;
   let unsent = 0;
   let reported = 0; // records that were dropped and that the agent knows of
-  let batch: object[] = [];
+  let sampled = 0;
+  let batch: Shipped[] = [];
 
   const send = (): void => {
     const dropped = droppedBy(thread.counters) + unsent;
     if (batch.length === 0 && dropped === reported) return;
-    if (control.sendRecords(batch, dropped - reported)) reported = dropped;
+    if (control.sendRecords(batch.map(toMessage), dropped - reported)) reported = dropped;
     else unsent += batch.length;
     batch = [];
   };
-  const take = (): void => {
+  /** Takes slots until enough records are together to be sent. False: there are no more slots. */
+  const takeSome = (): boolean => {
     for (let slot = thread.slab.take(); slot >= 0; slot = thread.slab.take()) {
       const record = decodeRecord(thread.slab, slot, policies.of);
       thread.slab.put(slot);
-      const span = record.sampled && spans !== undefined ? recordSpans(record, workloads, spans) : undefined;
-      if (record.recorded) batch.push(toMessage(record, span));
-      if (batch.length >= MAX_BATCH) send();
+      let span: MadeSpan | undefined;
+      if (record.sampled && spans !== undefined) {
+        span = recordSpans(record, workloads, spans);
+        sampled++;
+      }
+      if (record.recorded) batch.push({ record, span });
+      if (batch.length >= MAX_BATCH) return true;
     }
-    send();
+    return false;
+  };
+  const take = (): void => {
+    for (let more = true; more; ) {
+      // The clock of CPU time is not cheap enough for each record: to read them all counts as work for spans.
+      spans?.meter.begin();
+      more = takeSome();
+      spans?.meter.end();
+      if (spans === undefined) send();
+      else spans.meter.without(send);
+    }
   };
   const onTimer = (): void => {
     timer = undefined;
@@ -84,6 +110,9 @@ export function startShipping({ thread, control, workloads, spans }: ShippingOpt
     },
     get unsent() {
       return unsent;
+    },
+    get sampled() {
+      return sampled;
     },
   };
 }
@@ -111,11 +140,13 @@ const VERDICTS: Readonly<Record<number, SpanVerdict>> = {
   [RECORD_VERDICT.audited]: 'AUDITED',
 };
 
-function recordSpans(
-  record: AccessRecord,
-  workloads: Workloads,
-  { pipeline, ids }: NonNullable<ShippingOptions['spans']>,
-): MadeSpan {
+/** A record for the agent. */
+interface Shipped {
+  readonly record: AccessRecord;
+  readonly span: MadeSpan | undefined;
+}
+
+function recordSpans(record: AccessRecord, workloads: Workloads, { pipeline, ids }: Spans): MadeSpan {
   const exchange: HttpExchange = {
     startUnixUs: record.timeMs * 1000,
     durationUs: record.durationMs * 1000,
@@ -155,7 +186,7 @@ function recordSpans(
 const NO_BYTES = Buffer.alloc(0);
 
 /** weir.proxy.v1.AccessRecord, as grpc-js takes it. */
-function toMessage(record: AccessRecord, span: MadeSpan | undefined): object {
+function toMessage({ record, span }: Shipped): object {
   const hex = (text: string | undefined): Buffer =>
     text === undefined || text === '' ? NO_BYTES : Buffer.from(text, 'hex');
   return {

@@ -40,8 +40,9 @@ async function proxyMetrics(): ReturnType<typeof registeredBy> {
   const counters = openCounterReader(createCounterMemory());
   const zipkin = new URL('http://127.0.0.1:9/');
   const spans = createSpanPipeline({ backends: { zipkin, otlpGrpc: undefined, otlpHttp: undefined } });
+  const budget = { perSecond: 0, cpuSeconds: 0 };
   try {
-    return await registeredBy(() => createMetrics({ counters, unsent: () => 0, spans, ready: () => false }));
+    return await registeredBy(() => createMetrics({ counters, unsent: () => 0, spans, budget, ready: () => false }));
   } finally {
     await spans.close();
   }
