@@ -12,7 +12,7 @@ import { createMetrics, serveMetrics } from './metrics.ts';
 import { limitsOf, PROXY_OPTIONS, type ProxyOptions } from './options.ts';
 import type { Report, SourceOrder } from './orders.ts';
 import { type Shipping, type Spans, startShipping } from './records/shipping.ts';
-import { createSpanBudget, type SpanBudget } from './records/span-budget.ts';
+import { createSpanBudget, readTimes, type SpanBudget } from './records/span-budget.ts';
 
 const BUILD = '0.1.0';
 
@@ -125,6 +125,7 @@ function keepSpanBudget(parts: {
   const { meter, shipping, thread, options } = parts;
   const budget = createSpanBudget({
     meter,
+    times: readTimes,
     sampled: () => shipping.sampled,
     limit: options.sampledPerSecond,
     apply: (perSecond) => thread.send({ kind: 'sample at most', perSecond }),

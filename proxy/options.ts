@@ -74,7 +74,7 @@ export const PROXY_OPTIONS = {
   sampledPerSecond: limit(
     'WEIR_SAMPLED_PER_SECOND',
     'sampledPerSecond',
-    'Most sampled requests per second that become spans; fewer where 4 % of a processor is not enough for them.',
+    'Most sampled requests per second that become spans; fewer where they would cost a loaded worker more than a few percent.',
   ),
   drainTimeoutMs: {
     env: 'WEIR_DRAIN_TIMEOUT_MS',

@@ -2,37 +2,70 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CpuUse } from '#tracing/meter.ts';
 import { createBudget } from './budget.ts';
-import { ASSURED_PER_SECOND, assuredPerSecond, createSpanBudget, SPAN_SHARE, spansPerSecond } from './span-budget.ts';
+import {
+  ASSURED_PER_SECOND,
+  assuredPerSecond,
+  createSpanBudget,
+  IDLE_SHARE,
+  readTimes,
+  spansPerSecond,
+  type Times,
+  WORKER_SHARE,
+} from './span-budget.ts';
 
 const LIMIT = 5_000;
-const share = SPAN_SHARE * 1e6; // microseconds a second
+const BEFORE = 1_234;
+const SECOND_US = 1e6;
+
+/** A second in which the worker had a whole processor, and the machine nothing left. */
+const second = { nowUs: SECOND_US, workerUs: SECOND_US, idleUs: 0 };
+const share = WORKER_SHARE * SECOND_US;
 
 const budgets = [
-  { name: 'so many as the share is enough for', requests: 2_000, costUs: 20, expected: share / 20 },
-  { name: 'half as many where one costs twice as much', requests: 2_000, costUs: 40, expected: share / 40 },
-  { name: 'no more than the limit, however cheap', requests: 2_000, costUs: 0.1, expected: LIMIT },
-  { name: 'those that are assured, however dear', requests: 2_000, costUs: 1_000, expected: ASSURED_PER_SECOND },
-  { name: 'as many as before where too few were seen', requests: 10, costUs: 1_000, expected: 1_234 },
-  { name: 'as many as before where none was seen', requests: 0, costUs: 0, expected: 1_234 },
+  { name: 'as many as the share is enough for', use: {}, costUs: 20, expected: share / 20 },
+  { name: 'half as many where one costs twice as much', use: {}, costUs: 40, expected: share / 40 },
+  { name: 'fewer where the worker had less of a processor', use: { workerUs: 600_000 }, costUs: 20, expected: 1_200 },
+  {
+    name: 'as many a second when the look is late',
+    use: { nowUs: 2e6, workerUs: 2e6 },
+    costUs: 20,
+    expected: share / 20,
+  },
+  {
+    name: 'more where processors are idle',
+    use: { workerUs: 0, idleUs: 600_000 },
+    costUs: 20,
+    expected: (IDLE_SHARE * 600_000) / 20,
+  },
+  { name: 'no more than the limit, however cheap', use: {}, costUs: 0, expected: LIMIT },
+  { name: 'no more than the limit, however idle', use: { idleUs: 64e6 }, costUs: 20, expected: LIMIT },
+  { name: 'those that are assured, however dear', use: {}, costUs: 1_000, expected: ASSURED_PER_SECOND },
+  { name: 'as many as before where too few were seen', use: { requests: 10 }, costUs: 1_000, expected: BEFORE },
+  { name: 'as many as before where none was seen', use: { requests: 0 }, costUs: 0, expected: BEFORE },
 ];
-for (const { name, requests, costUs, expected } of budgets) {
+for (const { name, use, costUs, expected } of budgets) {
   test(`spansPerSecond allows ${name}`, () => {
-    assert.equal(spansPerSecond(1_234, { cpuUs: requests * costUs, requests }, LIMIT), expected);
+    const whole = { ...second, requests: 2_000, ...use };
+    assert.equal(spansPerSecond(BEFORE, { ...whole, spansUs: whole.requests * costUs }, LIMIT), expected);
   });
 }
 
 test('spansPerSecond never passes a limit that is below what is assured', () => {
-  for (const costUs of [0.1, 1_000]) assert.equal(spansPerSecond(10, { cpuUs: 500 * costUs, requests: 500 }, 10), 10);
+  for (const costUs of [0.1, 1_000]) {
+    assert.equal(spansPerSecond(10, { ...second, spansUs: 500 * costUs, requests: 500 }, 10), 10);
+  }
   assert.equal(assuredPerSecond(10), 10);
 });
 
-/** A worker that is asked for more than it samples, on a machine where a request costs `costUs`. */
+/** A worker that has a processor and is asked for more than it samples, on a machine where a request costs `costUs`. */
 function worker(costUs: number) {
-  let use: CpuUse = { threadUs: 0, spansUs: 0, othersUs: 0 };
+  let cpu: CpuUse = { threadUs: 0, spansUs: 0, othersUs: 0 };
+  let times: Times = { nowUs: 0, workerUs: 0, idleUs: 0 };
   let sampled = 0;
   const applied: number[] = [];
   const budget = createSpanBudget({
-    meter: { read: () => use },
+    meter: { read: () => cpu },
+    times: () => times,
     sampled: () => sampled,
     limit: LIMIT,
     apply: (perSecond) => applied.push(perSecond),
@@ -40,16 +73,18 @@ function worker(costUs: number) {
   return {
     budget,
     applied,
-    second(requests = budget.perSecond, otherUs = 30_000) {
+    /** A second goes by; returns what spans took in it. */
+    second(requests = budget.perSecond, othersUs = 30_000) {
       sampled += requests;
-      const cpuUs = requests * costUs;
-      use = {
-        threadUs: use.threadUs + cpuUs + otherUs,
-        spansUs: use.spansUs + cpuUs,
-        othersUs: use.othersUs + otherUs,
+      const spansUs = requests * costUs;
+      cpu = {
+        threadUs: cpu.threadUs + spansUs + othersUs,
+        spansUs: cpu.spansUs + spansUs,
+        othersUs: cpu.othersUs + othersUs,
       };
+      times = { ...times, nowUs: times.nowUs + SECOND_US, workerUs: times.workerUs + SECOND_US };
       budget.look();
-      return cpuUs;
+      return spansUs;
     },
   };
 }
@@ -60,23 +95,21 @@ test('createSpanBudget keeps to the share on fast and on slow machines, and coun
     assert.equal(budget.perSecond, ASSURED_PER_SECOND);
     let total = second();
     for (let i = 0; i < 5; i++) {
-      const cpuUs = second();
-      assert.ok(cpuUs <= share, `${cpuUs} us of ${share} at ${costUs} us each`);
-      assert.ok(cpuUs > share * 0.95, `${cpuUs} us of ${share} at ${costUs} us each`);
-      total += cpuUs;
+      const spansUs = second();
+      assert.ok(spansUs <= share, `${spansUs} us of ${share} at ${costUs} us each`);
+      assert.ok(spansUs > share * 0.95, `${spansUs} us of ${share} at ${costUs} us each`);
+      total += spansUs;
     }
     assert.equal(applied.length, 1); // told of changes only
     assert.ok(Math.abs(budget.cpuSeconds - total / 1e6) < 1e-9);
   }
 });
 
-test('createSpanBudget looks at the last second, not at those before', () => {
+test('createSpanBudget charges nothing to spans that others took', () => {
   const { budget, second } = worker(10);
-  for (let i = 0; i < 10; i++) second();
+  second();
   assert.equal(budget.perSecond, share / 10);
-  second(2_000, 0); // what others do is not charged to spans
-  assert.equal(budget.perSecond, share / 10);
-  second(100, 900_000); // too few to tell
+  second(2_000, 900_000);
   assert.equal(budget.perSecond, share / 10);
 });
 
@@ -84,8 +117,15 @@ test('who asks for less than is assured never misses a span, evenly or all at on
   for (const gapMs of [0, 1]) {
     const assured = assuredPerSecond(LIMIT);
     const take = createBudget({ perSecond: assured, burst: assured });
-    for (let second = 0; second < 5; second++) {
-      for (let i = 0; i < ASSURED_PER_SECOND - 1; i++) assert.ok(take(second * 1_000 + i * gapMs), `request ${i}`);
+    for (let at = 0; at < 5_000; at += 1_000) {
+      for (let i = 0; i < ASSURED_PER_SECOND - 1; i++) assert.ok(take(at + i * gapMs), `request ${i}`);
     }
   }
+});
+
+test('readTimes reads clocks that go on', () => {
+  const before = readTimes();
+  for (let i = 0; readTimes().workerUs === before.workerUs; i++) assert.ok(i < 1e6, 'no CPU time passes');
+  const after = readTimes();
+  assert.ok(after.nowUs > before.nowUs && after.idleUs >= before.idleUs && before.idleUs > 0);
 });

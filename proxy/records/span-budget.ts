@@ -1,20 +1,33 @@
 // How many sampled requests a second become spans: as many as a share of the time is enough for, at what they cost here.
 
+import { readFileSync } from 'node:fs';
 import { type CpuMeter, spansCpuUs } from '#tracing/meter.ts';
 
 /**
- * Share of one processor, and so of what a loaded worker has, that spans may take on the main thread, where they are made,
- * encoded and sent. The data thread is not in it: it only fills a slot of memory, as it does for a record.
+ * Share of the worker's CPU time that spans may take on its main thread, where they are made, encoded and sent. The data
+ * thread is not measured for them: it only fills a slot of memory, as it does for a record.
  */
-export const SPAN_SHARE = 0.04;
+export const WORKER_SHARE = 0.04;
+/** Share of the time that the machine's processors have nothing to do that spans may take, too: it is missed by nobody. */
+export const IDLE_SHARE = 0.1;
 /** So many become spans whatever they cost: who asks for less never misses one. */
 export const ASSURED_PER_SECOND = 1_000;
 /** With fewer the share of what is not theirs, like waking up, would be too large to say what one costs. */
 const MIN_REQUESTS = 200;
 
-/** What happened since the last look. */
-export interface SpanUse {
-  readonly cpuUs: number;
+/** Clocks that only go on. */
+export interface Times {
+  readonly nowUs: number;
+  /** CPU time of all threads of the worker. */
+  readonly workerUs: number;
+  /** Idle time of all processors of the machine. */
+  readonly idleUs: number;
+}
+
+/** What happened since the last look; times in microseconds. */
+export interface SpanUse extends Times {
+  /** CPU time that spans took. */
+  readonly spansUs: number;
   /** Requests that became spans. */
   readonly requests: number;
 }
@@ -27,8 +40,17 @@ export function assuredPerSecond(limit: number): number {
 /** The budget after `use`, from the one before; never above `limit`. */
 export function spansPerSecond(before: number, use: SpanUse, limit: number): number {
   if (use.requests < MIN_REQUESTS) return before;
-  const affordable = Math.floor((SPAN_SHARE * 1e6 * use.requests) / Math.max(1, use.cpuUs));
+  const shareUs = WORKER_SHARE * use.workerUs + IDLE_SHARE * use.idleUs;
+  const requests = shareUs / Math.max(0.1, use.spansUs / use.requests);
+  const affordable = Math.floor((requests * 1e6) / Math.max(1, use.nowUs));
   return Math.min(limit, Math.max(ASSURED_PER_SECOND, affordable));
+}
+
+/** The clocks of this process and its machine. */
+export function readTimes(): Times {
+  const { user, system } = process.cpuUsage();
+  const idleSeconds = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[1]); // proc_uptime(5), of all processors
+  return { nowUs: performance.now() * 1e3, workerUs: user + system, idleUs: idleSeconds * 1e6 };
 }
 
 export interface SpanBudget {
@@ -42,6 +64,7 @@ export interface SpanBudget {
 
 export interface SpanBudgetOptions {
   readonly meter: Pick<CpuMeter, 'read'>;
+  readonly times: () => Times;
   /** Requests that became spans, ever. */
   readonly sampled: () => number;
   readonly limit: number;
@@ -50,19 +73,24 @@ export interface SpanBudgetOptions {
 }
 
 /** The budget of a worker that begins. */
-export function createSpanBudget({ meter, sampled, limit, apply }: SpanBudgetOptions): SpanBudget {
+export function createSpanBudget({ meter, times, sampled, limit, apply }: SpanBudgetOptions): SpanBudget {
+  const read = () => ({ cpu: meter.read(), times: times(), sampled: sampled() });
   let perSecond = assuredPerSecond(limit);
-  let use = meter.read();
-  let requests = sampled();
+  let last = read();
   let cpuSeconds = 0;
   return {
     look() {
-      const [before, requestsBefore] = [use, requests];
-      use = meter.read();
-      requests = sampled();
-      const cpuUs = spansCpuUs(before, use);
-      cpuSeconds += cpuUs / 1e6;
-      const next = spansPerSecond(perSecond, { cpuUs, requests: requests - requestsBefore }, limit);
+      const before = last;
+      last = read();
+      const use: SpanUse = {
+        nowUs: last.times.nowUs - before.times.nowUs,
+        workerUs: last.times.workerUs - before.times.workerUs,
+        idleUs: last.times.idleUs - before.times.idleUs,
+        spansUs: spansCpuUs(before.cpu, last.cpu),
+        requests: last.sampled - before.sampled,
+      };
+      cpuSeconds += use.spansUs / 1e6;
+      const next = spansPerSecond(perSecond, use, limit);
       if (next === perSecond) return;
       perSecond = next;
       apply(next);
