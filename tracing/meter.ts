@@ -68,7 +68,7 @@ export function createCpuMeter(nowUs: () => number = threadCpuUs): CpuMeter {
 
 /**
  * What spans took from `before` to `now`, microseconds: the time that was measured, and of what belongs to nobody (the garbage
- * collector, the event loop) a part in proportion.
+ * collector, the event loop) a part in proportion. Rather too much: records that are on their way to the agent are nobody's.
  */
 export function spansCpuUs(before: CpuUse, now: CpuUse): number {
   const spans = now.spansUs - before.spansUs;
