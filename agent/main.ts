@@ -107,7 +107,7 @@ async function startCore({ options, log, lifecycle, layout, tables, settings, wo
   lifecycle.add('proxy control', () => control.close());
   const compute = createCompute(tables, { layout, statePath: join(layout.stateDir, 'numbers.json'), settings });
   lifecycle.add('compute', () => compute.close());
-  const conntrack = createConntrack(conntrackTable(datapath.maps.conntrack), bootSeconds);
+  const conntrack = createConntrack(conntrackTable(datapath), bootSeconds);
   const config = nodeConfig(workerCount, { audit: options.policyAudit });
   const sync = createSync({
     tables,

@@ -1,23 +1,20 @@
 // The agent's tables. Sources and CNI write `inputs`, compute writes `desired` from them, sync carries `desired` out.
 
-import type { Cookie, EndpointId, Identity, Ifindex, RulesetId } from '#common/ids.ts';
+import type { Cookie, EndpointId, Identity, Ifindex, PeerSetId, RulesetId } from '#common/ids.ts';
 import type { Address, Cidr } from '#common/ip.ts';
 import { createTable, type Table } from '#common/table.ts';
 import type {
   CidrGroupObject,
   DeploymentObject,
   EndpointSliceObject,
-  GenericRule,
-  HttpRule,
-  KafkaRule,
   Labels,
-  NamePattern,
   NamespaceObject,
   PodObject,
   PolicyObject,
   Problem,
   ServiceObject,
 } from '#mesh-config/model.ts';
+import type { RulesetRow } from './ruleset-rows.ts';
 
 /** A pod that shall exist on this node: written by a user, or derived from a Deployment. Key: "namespace/name". */
 export interface PodRow {
@@ -124,60 +121,24 @@ export interface AddressRow {
 
 export interface PolicyEntryRow {
   readonly subject: Identity;
-  readonly peer: Identity; // 0: any
+  readonly peers: PeerSetId; // 0: any
   readonly direction: 'ingress' | 'egress';
   readonly protocol: number; // IP protocol; 0: any
   readonly port: number; // 0: any
   /** 0, 8, or 8 + significant port bits. */
   readonly l4Bits: number;
-  readonly action: 'allow' | 'deny' | 'redirect';
+  /** 'refuse': what another entry lets pass goes through the proxy. */
+  readonly action: 'allow' | 'deny' | 'redirect' | 'refuse';
   readonly precedence: number;
   readonly ruleset: RulesetId | undefined;
   readonly cookie: Cookie;
 }
 
-/** What an L7 parser reads; with 'generic', whatever its rules name. */
-export type Parser = 'http' | 'kafka' | 'generic' | 'tls' | 'dns';
-
-/** Rules of every parser, each with the policy (objectKey) that it comes from. */
-export interface L7RuleLists {
-  readonly http: readonly (HttpRule & { readonly policy: string })[];
-  readonly kafka: readonly (KafkaRule & { readonly policy: string })[];
-  readonly dns: readonly (NamePattern & { readonly policy: string })[];
-  /** Without `rule`: every request that the parser can read. */
-  readonly generic: readonly {
-    readonly parser: string;
-    readonly rule: GenericRule | undefined;
-    readonly policy: string;
-  }[];
-  /** TLS names, as patterns. */
-  readonly serverNames: readonly { readonly name: string; readonly policy: string }[];
-}
-
-/**
- * What rules say of some peers on the ports of a ruleset. All elements that hold for a peer count together: a request
- * passes if one of them allows it, and none of them denies it.
- */
-export interface PeerRules extends L7RuleLists {
-  readonly peers: 'any' | readonly Identity[];
-  /** A plain allow: every connection and request passes. It lifts only the rules of the parsers in `lifts`. */
-  readonly wildcard: boolean;
-  /** Parsers whose rules do not bind these peers. A parser without rules in the whole ruleset is not listed. */
-  readonly lifts: readonly Parser[];
-  /** Policies (objectKey) behind `wildcard`. */
-  readonly policies: readonly string[];
-  /** Nothing of these peers passes, whatever else allows it. */
-  readonly refused: boolean;
-  /** Requests that are refused though something allows them. */
-  readonly denied: L7RuleLists;
-}
-
-export interface RulesetRow {
-  readonly id: RulesetId;
-  readonly subject: Identity;
-  readonly direction: 'ingress' | 'egress';
-  readonly port: number;
-  readonly rules: readonly PeerRules[];
+/** The sets of peers that an identity belongs to. Every known identity has a row. */
+export interface PeerSetsRow {
+  readonly identity: Identity;
+  /** Ascending. */
+  readonly sets: readonly PeerSetId[];
 }
 
 /** A rule of a policy and where it is written. */
@@ -241,6 +202,7 @@ export interface Desired {
   readonly identities: Table<IdentityRow>; // key: decimal identity
   readonly addresses: Table<AddressRow>; // key: formatCidr
   readonly policy: Table<PolicyEntryRow>;
+  readonly peerSets: Table<PeerSetsRow>; // key: decimal identity
   readonly rulesets: Table<RulesetRow>; // key: decimal id
   readonly cookies: Table<CookieRow>; // key: decimal cookie
   readonly frontends: Table<FrontendRow>; // key: "address port protocol"
@@ -287,6 +249,7 @@ export function createTables(): Tables {
       identities: createTable('identities'),
       addresses: createTable('addresses'),
       policy: createTable('policy'),
+      peerSets: createTable('peer sets'),
       rulesets: createTable('rulesets'),
       cookies: createTable('cookies'),
       frontends: createTable('frontends'),

@@ -17,10 +17,10 @@ describe('codecs', () => {
 
   test('ports are in network order, numbers in host order, padding is zero', () => {
     const bytes = abi.policyKey.encode(
-      { prefixlen: 96, subject: 0x01020304, peer: 0, direction: 1, protocol: 6, port: 0x1f90 },
+      { prefixlen: 96, edition: 0x01020304, peers: 5, protocol: 6, port: 0x1f90 },
       new Uint8Array(16).fill(0xff),
     );
-    assert.equal(Buffer.from(bytes).toString('hex'), '60000000040302010000000001061f90');
+    assert.equal(Buffer.from(bytes).toString('hex'), '60000000040302010500000000061f90');
     const key = abi.serviceKey.encode({ ip: one, port: 80, protocol: 6, slot: 0 }, new Uint8Array(24).fill(0xff));
     assert.equal(key[19], 0);
   });

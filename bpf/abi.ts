@@ -60,6 +60,48 @@ export const POLICY_ACTION_NAMES: Readonly<Record<number, string>> = {
   4: 'ACTION_AUDIT',
 };
 
+/** lets pass */
+export const ENTRY_ALLOW = 1;
+/** drops, whatever else lets pass */
+export const ENTRY_DENY = 2;
+/** lets pass through the proxy */
+export const ENTRY_REDIRECT = 3;
+/** what another entry lets pass goes through the proxy */
+export const ENTRY_REFUSE = 4;
+/** as deny, but passes and is reported */
+export const ENTRY_AUDIT = 5;
+/** enum entry_action: number to name. */
+export const ENTRY_ACTION_NAMES: Readonly<Record<number, string>> = {
+  1: 'ENTRY_ALLOW',
+  2: 'ENTRY_DENY',
+  3: 'ENTRY_REDIRECT',
+  4: 'ENTRY_REFUSE',
+  5: 'ENTRY_AUDIT',
+};
+
+/** sets in one block */
+export const PEER_SETS_EACH = 14;
+/** blocks of one identity; with more, it is denied */
+export const PEER_SET_BLOCKS = 32;
+/** enum peer_set_limit: number to name. */
+export const PEER_SET_LIMIT_NAMES: Readonly<Record<number, string>> = {
+  14: 'PEER_SETS_EACH',
+  32: 'PEER_SET_BLOCKS',
+};
+
+/** both editions of a subject are asked */
+export const PEER_BOTH = 0;
+/** only .edition: the identity is about to lose its addresses */
+export const PEER_FIRST = 1;
+/** only .also: the identity has no address yet */
+export const PEER_SECOND = 2;
+/** enum peer_only: number to name. */
+export const PEER_ONLY_NAMES: Readonly<Record<number, string>> = {
+  0: 'PEER_BOTH',
+  1: 'PEER_FIRST',
+  2: 'PEER_SECOND',
+};
+
 /** send flow events for new, changed and closed connections */
 export const NODE_VERDICT_EVENTS = 1;
 /** audit mode: what policy denies passes and is reported as ACTION_AUDIT */
@@ -128,6 +170,13 @@ export const CT_FLAG_NAMES: Readonly<Record<number, string>> = {
   128: 'CT_CUT',
   256: 'CT_CLOSED',
   512: 'CT_FORWARDED',
+};
+
+/** addresses that one run of purge takes */
+export const PURGE_ADDRESSES = 64;
+/** enum purge_limit: number to name. */
+export const PURGE_LIMIT_NAMES: Readonly<Record<number, string>> = {
+  64: 'PURGE_ADDRESSES',
 };
 
 /** places for each reason */
@@ -414,14 +463,12 @@ export const identityValue: Struct<IdentityValue> = {
 };
 
 export interface PolicyKey {
-  /** 64 + 8 (direction) + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix) */
+  /** 72 + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix) */
   readonly prefixlen: number;
-  /** identity of the endpoint that the policy selects */
-  readonly subject: number;
-  /** identity of the other side; 0: any */
-  readonly peer: number;
-  /** enum policy_dir */
-  readonly direction: number;
+  /** which whole of entries it belongs to */
+  readonly edition: number;
+  /** set of peers, of peer_sets; 0: any peer */
+  readonly peers: number;
   /** IP protocol */
   readonly protocol: number;
   /** destination port, or ICMP type */
@@ -430,14 +477,13 @@ export interface PolicyKey {
 export const policyKey: Struct<PolicyKey> = {
   name: 'policy_key',
   size: 16,
-  offsets: { prefixlen: 0, subject: 4, peer: 8, direction: 12, protocol: 13, port: 14 },
+  offsets: { prefixlen: 0, edition: 4, peers: 8, protocol: 13, port: 14 },
   encode(value, target = new Uint8Array(16), at = 0) {
     target.fill(0, at, at + 16);
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
     view.setUint32(at + 0, value.prefixlen, true);
-    view.setUint32(at + 4, value.subject, true);
-    view.setUint32(at + 8, value.peer, true);
-    target[at + 12] = value.direction;
+    view.setUint32(at + 4, value.edition, true);
+    view.setUint32(at + 8, value.peers, true);
     target[at + 13] = value.protocol;
     view.setUint16(at + 14, value.port, false);
     return target;
@@ -446,9 +492,8 @@ export const policyKey: Struct<PolicyKey> = {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return {
       prefixlen: view.getUint32(at + 0, true),
-      subject: view.getUint32(at + 4, true),
-      peer: view.getUint32(at + 8, true),
-      direction: bytes[at + 12] ?? 0,
+      edition: view.getUint32(at + 4, true),
+      peers: view.getUint32(at + 8, true),
       protocol: bytes[at + 13] ?? 0,
       port: view.getUint16(at + 14, false),
     };
@@ -456,13 +501,13 @@ export const policyKey: Struct<PolicyKey> = {
 };
 
 export interface PolicyValue {
-  /** higher wins between the peer's entry and the any-peer entry */
+  /** the highest among the entries that hold for the peer wins */
   readonly precedence: number;
   /** L7 ruleset the proxy applies; 0: none */
   readonly ruleset: number;
   /** origin of the entry: the policies behind it, resolved by the agent */
   readonly cookie: number;
-  /** ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT or ACTION_AUDIT */
+  /** enum entry_action */
   readonly action: number;
   /** bits of protocol and port that are significant: 0, 8 or 9..24 */
   readonly l4Bits: number;
@@ -489,6 +534,166 @@ export const policyValue: Struct<PolicyValue> = {
       cookie: view.getUint32(at + 8, true),
       action: bytes[at + 12] ?? 0,
       l4Bits: bytes[at + 13] ?? 0,
+    };
+  },
+};
+
+export interface EditionUse {
+  /** 0: there are none */
+  readonly edition: number;
+  /** while policy changes: a second edition, of the two answers the narrower counts; 0: none */
+  readonly also: number;
+  /** bit n % 256 for each set of peers n that either edition names */
+  readonly filter: readonly number[];
+}
+export const editionUse: Struct<EditionUse> = {
+  name: 'edition_use',
+  size: 40,
+  offsets: { edition: 0, also: 4, filter: 8 },
+  encode(value, target = new Uint8Array(40), at = 0) {
+    target.fill(0, at, at + 40);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.edition, true);
+    view.setUint32(at + 4, value.also, true);
+    for (let i = 0; i < 8; i++) view.setUint32(at + 8 + i * 4, value.filter[i] ?? 0, true);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      edition: view.getUint32(at + 0, true),
+      also: view.getUint32(at + 4, true),
+      filter: Array.from({ length: 8 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
+    };
+  },
+};
+
+export interface SubjectValue {
+  /** the key again: the row may be another one's while it is read */
+  readonly identity: number;
+  readonly ingress: EditionUse;
+  readonly egress: EditionUse;
+}
+export const subjectValue: Struct<SubjectValue> = {
+  name: 'subject_value',
+  size: 84,
+  offsets: { identity: 0, ingress: 4, egress: 44 },
+  encode(value, target = new Uint8Array(84), at = 0) {
+    target.fill(0, at, at + 84);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.identity, true);
+    editionUse.encode(value.ingress, target, at + 4);
+    editionUse.encode(value.egress, target, at + 44);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      identity: view.getUint32(at + 0, true),
+      ingress: editionUse.decode(bytes, at + 4),
+      egress: editionUse.decode(bytes, at + 44),
+    };
+  },
+};
+
+export interface PeerSetsKey {
+  /** security identity of the peer */
+  readonly identity: number;
+  /** 0, 1, ... */
+  readonly block: number;
+}
+export const peerSetsKey: Struct<PeerSetsKey> = {
+  name: 'peer_sets_key',
+  size: 8,
+  offsets: { identity: 0, block: 4 },
+  encode(value, target = new Uint8Array(8), at = 0) {
+    target.fill(0, at, at + 8);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.identity, true);
+    view.setUint32(at + 4, value.block, true);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      identity: view.getUint32(at + 0, true),
+      block: view.getUint32(at + 4, true),
+    };
+  },
+};
+
+export interface PeerSetsValue {
+  /** the key again: the row may be another one's while it is read */
+  readonly identity: number;
+  /** 1: another block follows */
+  readonly more: number;
+  /** of block 0, while policy changes: enum peer_only */
+  readonly only: number;
+  /** sets that the identity belongs to, in any order; 0: an empty place */
+  readonly sets: readonly number[];
+}
+export const peerSetsValue: Struct<PeerSetsValue> = {
+  name: 'peer_sets_value',
+  size: 64,
+  offsets: { identity: 0, more: 4, only: 6, sets: 8 },
+  encode(value, target = new Uint8Array(64), at = 0) {
+    target.fill(0, at, at + 64);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.identity, true);
+    view.setUint16(at + 4, value.more, true);
+    view.setUint16(at + 6, value.only, true);
+    for (let i = 0; i < 14; i++) view.setUint32(at + 8 + i * 4, value.sets[i] ?? 0, true);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      identity: view.getUint32(at + 0, true),
+      more: view.getUint16(at + 4, true),
+      only: view.getUint16(at + 6, true),
+      sets: Array.from({ length: 14 }, (_, i) => view.getUint32(at + 8 + i * 4, true)),
+    };
+  },
+};
+
+export interface PolicyCounterKey {
+  /** identity that the policy selects */
+  readonly subject: number;
+  /** set of peers of the entry; 0: any peer */
+  readonly peers: number;
+  /** enum policy_dir */
+  readonly direction: number;
+  /** of the entry; 0: any */
+  readonly protocol: number;
+  /** of the entry; 0: any */
+  readonly port: number;
+  /** of the entry; 255: there was no entry */
+  readonly l4Bits: number;
+}
+export const policyCounterKey: Struct<PolicyCounterKey> = {
+  name: 'policy_counter_key',
+  size: 16,
+  offsets: { subject: 0, peers: 4, direction: 8, protocol: 9, port: 10, l4Bits: 12 },
+  encode(value, target = new Uint8Array(16), at = 0) {
+    target.fill(0, at, at + 16);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.subject, true);
+    view.setUint32(at + 4, value.peers, true);
+    target[at + 8] = value.direction;
+    target[at + 9] = value.protocol;
+    view.setUint16(at + 10, value.port, false);
+    target[at + 12] = value.l4Bits;
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      subject: view.getUint32(at + 0, true),
+      peers: view.getUint32(at + 4, true),
+      direction: bytes[at + 8] ?? 0,
+      protocol: bytes[at + 9] ?? 0,
+      port: view.getUint16(at + 10, false),
+      l4Bits: bytes[at + 12] ?? 0,
     };
   },
 };
@@ -719,6 +924,62 @@ export const ctEntry: Struct<CtEntry> = {
       ingressCookie: view.getUint32(at + 40, true),
       forward: ctSide.decode(bytes, at + 48),
       reply: ctSide.decode(bytes, at + 80),
+    };
+  },
+};
+
+export interface PurgeArgs {
+  /** in: number of addresses */
+  readonly count: number;
+  /** out: entries of conntrack that were deleted */
+  readonly deleted: number;
+  /** in: entries go that have one of them at either end */
+  readonly addresses: readonly Address[];
+}
+export const purgeArgs: Struct<PurgeArgs> = {
+  name: 'purge_args',
+  size: 1032,
+  offsets: { count: 0, deleted: 4, addresses: 8 },
+  encode(value, target = new Uint8Array(1032), at = 0) {
+    target.fill(0, at, at + 1032);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    view.setUint32(at + 0, value.count, true);
+    view.setUint32(at + 4, value.deleted, true);
+    for (const [i, one] of value.addresses.slice(0, 64).entries()) writeAddress(one, target, at + 8 + i * 16);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      count: view.getUint32(at + 0, true),
+      deleted: view.getUint32(at + 4, true),
+      addresses: Array.from({ length: 64 }, (_, i) => readAddress(bytes, at + 8 + i * 16)),
+    };
+  },
+};
+
+export interface PurgeWork {
+  /** of this run */
+  readonly args: PurgeArgs;
+  /** a bit for each address, by its last four bytes */
+  readonly filter: readonly number[];
+}
+export const purgeWork: Struct<PurgeWork> = {
+  name: 'purge_work',
+  size: 1544,
+  offsets: { args: 0, filter: 1032 },
+  encode(value, target = new Uint8Array(1544), at = 0) {
+    target.fill(0, at, at + 1544);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    purgeArgs.encode(value.args, target, at + 0);
+    for (let i = 0; i < 128; i++) view.setUint32(at + 1032 + i * 4, value.filter[i] ?? 0, true);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      args: purgeArgs.decode(bytes, at + 0),
+      filter: Array.from({ length: 128 }, (_, i) => view.getUint32(at + 1032 + i * 4, true)),
     };
   },
 };
@@ -1112,6 +1373,74 @@ export const dropBudget: Struct<DropBudget> = {
   },
 };
 
+export interface Answer {
+  /** the entry that decides */
+  readonly value: PolicyValue;
+  /** the set that it is for */
+  readonly peers: number;
+  /** enum policy_action */
+  readonly action: number;
+  /** enum policy_match */
+  readonly match: number;
+  /** 1: some entry does, if no other one drops it */
+  readonly letsPass: number;
+  /** enum peer_only */
+  readonly only: number;
+}
+export const answer: Struct<Answer> = {
+  name: 'answer',
+  size: 24,
+  offsets: { value: 0, peers: 16, action: 20, match: 21, letsPass: 22, only: 23 },
+  encode(value, target = new Uint8Array(24), at = 0) {
+    target.fill(0, at, at + 24);
+    const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+    policyValue.encode(value.value, target, at + 0);
+    view.setUint32(at + 16, value.peers, true);
+    target[at + 20] = value.action;
+    target[at + 21] = value.match;
+    target[at + 22] = value.letsPass;
+    target[at + 23] = value.only;
+    return target;
+  },
+  decode(bytes, at = 0) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return {
+      value: policyValue.decode(bytes, at + 0),
+      peers: view.getUint32(at + 16, true),
+      action: bytes[at + 20] ?? 0,
+      match: bytes[at + 21] ?? 0,
+      letsPass: bytes[at + 22] ?? 0,
+      only: bytes[at + 23] ?? 0,
+    };
+  },
+};
+
+export interface PolicyScratch {
+  readonly subject: SubjectValue;
+  readonly peer: PeerSetsValue;
+  /** of .also */
+  readonly second: Answer;
+}
+export const policyScratch: Struct<PolicyScratch> = {
+  name: 'policy_scratch',
+  size: 172,
+  offsets: { subject: 0, peer: 84, second: 148 },
+  encode(value, target = new Uint8Array(172), at = 0) {
+    target.fill(0, at, at + 172);
+    subjectValue.encode(value.subject, target, at + 0);
+    peerSetsValue.encode(value.peer, target, at + 84);
+    answer.encode(value.second, target, at + 148);
+    return target;
+  },
+  decode(bytes, at = 0) {
+    return {
+      subject: subjectValue.decode(bytes, at + 0),
+      peer: peerSetsValue.decode(bytes, at + 84),
+      second: answer.decode(bytes, at + 148),
+    };
+  },
+};
+
 /** A bare address as the key of a map. */
 export const addressCodec: Pick<Struct<Address>, 'size' | 'encode' | 'decode'> = {
   size: 16,
@@ -1132,13 +1461,17 @@ export const MAPS = {
   endpoint_addrs: { type: 1, maxEntries: 8192, flags: 0, key: addressCodec, value: endpoint },
   /** Address to identity, longest prefix; a miss is the world. Writer: agent. */
   identities: { type: 11, maxEntries: 524288, flags: 1, key: identityKey, value: identityValue },
-  /** What a subject may receive and send, longest prefix; a miss is denied. Writer: agent. */
+  /** What a set of peers may send or receive, by edition, longest prefix; a miss is denied. Writer: agent. */
   policy: { type: 11, maxEntries: 524288, flags: 1, key: policyKey, value: policyValue },
-  /** Uses of each policy entry, by its key; prefixlen 0: of no entry. Writer: kernel; agent deletes. */
-  policy_counters: { type: 1, maxEntries: 131072, flags: 1, key: policyKey, value: policyCounter },
+  /** Identity to the editions of its policy that are in force; a miss is denied. Writer: agent. */
+  subjects: { type: 1, maxEntries: 8192, flags: 0, key: u32, value: subjectValue },
+  /** Identity to the sets of peers that it belongs to; a miss is denied. Writer: agent. */
+  peer_sets: { type: 1, maxEntries: 131072, flags: 1, key: peerSetsKey, value: peerSetsValue },
+  /** Uses of each policy entry, whatever its edition, and of no entry. Writer: kernel; agent deletes. */
+  policy_counters: { type: 1, maxEntries: 131072, flags: 1, key: policyCounterKey, value: policyCounter },
   /** What the node may always reach, whatever its own policy says. Writer: agent. */
   lifelines: { type: 1, maxEntries: 1024, flags: 0, key: lifelineKey, value: u32 },
-  /** Connections with their cached verdict. Writer: kernel (pod.bpf.c). */
+  /** Connections with their cached verdict. Writer: kernel (pod.bpf.c); purge.bpf.c and agent delete. */
   conntrack: { type: 9, maxEntries: 131072, flags: 0, key: ctKey, value: ctEntry },
   /** Ports of fragmented datagrams, from the first fragment. Writer: kernel (pod.bpf.c). */
   fragments: { type: 9, maxEntries: 8192, flags: 0, key: fragmentKey, value: fragmentValue },
@@ -1152,6 +1485,10 @@ export const MAPS = {
   drop_budgets: { type: 6, maxEntries: 256, flags: 0, key: u32, value: dropBudget },
   /** Room for one conntrack entry while it is made. Writer: kernel (pod.bpf.c). */
   scratch: { type: 6, maxEntries: 1, flags: 0, key: u32, value: ctEntry },
+  /** Room for the rows of one question to policy. Writer: kernel (pod.bpf.c). */
+  policy_scratch: { type: 6, maxEntries: 1, flags: 0, key: u32, value: policyScratch },
+  /** Room for one run of purge. Writer: kernel (purge.bpf.c). */
+  purging: { type: 6, maxEntries: 1, flags: 0, key: u32, value: purgeWork },
   /** Worker slot to the listening socket of its proxy worker. Writer: agent. */
   listeners: { type: 15, maxEntries: 64, flags: 0, key: u32, value: u64 },
   /** Service frontends and their backend slots; slots are written before slot 0. Writer: agent. */

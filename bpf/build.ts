@@ -11,8 +11,8 @@ const BPF = import.meta.dirname;
 const BUILD = join(BPF, 'build');
 
 /** Name of an object, e.g. "pod" for pod.bpf.c. */
-export type ProgramObject = 'pod' | 'host' | 'sock';
-export const OBJECTS: readonly ProgramObject[] = ['pod', 'host', 'sock'];
+export type ProgramObject = 'pod' | 'host' | 'sock' | 'purge';
+export const OBJECTS: readonly ProgramObject[] = ['pod', 'host', 'sock', 'purge'];
 
 /** Arguments of clang for every kernel program of this machine. */
 export function compileArguments(): string[] {

@@ -39,7 +39,8 @@ export type ProgramName =
   | 'recvmsg4'
   | 'recvmsg6'
   | 'getpeername4'
-  | 'getpeername6';
+  | 'getpeername6'
+  | 'purge';
 
 export interface DatapathOptions {
   /** A mounted bpffs of this node. */
@@ -121,6 +122,7 @@ export function openDatapath(options: DatapathOptions): Datapath {
   };
   ensure('pod');
   ensure('sock');
+  ensure('purge');
   if (NETWORK_PROGRAMS.some((name) => existsSync(join(pins.programs, name)))) ensure('host');
   attach.refreshLinks(pins);
 

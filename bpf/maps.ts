@@ -10,15 +10,15 @@ import {
   remove,
   update,
 } from '#common/native/libbpf.ts';
-import { MAPS, type MapName, type Struct } from './abi.ts';
+import { MAPS, type MapName } from './abi.ts';
+import { type BulkWriter, bulkWriter, type Codec } from './bulk.ts';
 
-type Codec<T> = Pick<Struct<T>, 'size' | 'encode' | 'decode'>;
 type Decoded<C> = C extends Codec<infer T> ? T : never;
 export type KeyOf<N extends MapName> = Decoded<(typeof MAPS)[N]['key']>;
 export type ValueOf<N extends MapName> = Decoded<(typeof MAPS)[N]['value']>;
 
-/** A map of the kernel. Every call is a system call; failures throw a BpfError. */
-export interface BpfMap<K, V> {
+/** A map of the kernel. Every call is a system call (setMany and deleteMany: a few); failures throw a BpfError. */
+export interface BpfMap<K, V> extends BulkWriter<K, V> {
   readonly fd: number;
   /** Number of entries that it has room for. */
   readonly capacity: number;
@@ -41,10 +41,10 @@ export interface PerCpuMap<K, V> {
 
 /** The maps whose values the agent reads or writes. */
 export type DatapathMaps = {
-  readonly [N in Exclude<MapName, 'events' | 'counters' | 'losses' | 'drop_budgets' | 'scratch'>]: BpfMap<
-    KeyOf<N>,
-    ValueOf<N>
-  >;
+  readonly [N in Exclude<
+    MapName,
+    'events' | 'counters' | 'losses' | 'drop_budgets' | 'scratch' | 'policy_scratch' | 'purging'
+  >]: BpfMap<KeyOf<N>, ValueOf<N>>;
 } & { readonly [N in 'counters' | 'losses']: PerCpuMap<KeyOf<N>, ValueOf<N>> };
 
 const BATCH = 512; // entries for each system call
@@ -61,6 +61,7 @@ export function openMap<K, V>(fd: number, key: Codec<K>, value: Codec<V>): BpfMa
     get: (k) => (lookup(fd, key.encode(k, keyBytes), valueBytes) ? value.decode(valueBytes) : undefined),
     set: (k, v) => update(fd, key.encode(k, keyBytes), value.encode(v, valueBytes)),
     delete: (k) => remove(fd, key.encode(k, keyBytes)),
+    ...bulkWriter(fd, key, value),
     entries() {
       const found: [K, V][] = [];
       walk(fd, { key: key.size, value: value.size }, (keys, values, count) => {

@@ -9,18 +9,9 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { address } from '#common/ip.ts';
 import * as abi from './abi.ts';
 import * as packet from './testing/packet.ts';
+import type { RuleOptions } from './testing/policy.ts';
 import { TC } from './testing/run.ts';
-import {
-  CLIENT,
-  createScene,
-  FAMILIES,
-  OUTSIDE,
-  RESOLVER,
-  type RuleOptions,
-  type Scene,
-  SERVER,
-  syn,
-} from './testing/scene.ts';
+import { CLIENT, createScene, FAMILIES, OUTSIDE, RESOLVER, type Scene, SERVER, syn } from './testing/scene.ts';
 import type { Pod } from './testing/topology.ts';
 
 let scene: Scene;

@@ -8,17 +8,9 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { address, parseCidr } from '#common/ip.ts';
 import * as abi from './abi.ts';
 import * as packet from './testing/packet.ts';
+import type { RuleOptions } from './testing/policy.ts';
 import { type Outcome, TC } from './testing/run.ts';
-import {
-  CLIENT,
-  createScene,
-  FAMILIES,
-  type Family,
-  type RuleOptions,
-  type Scene,
-  SERVER,
-  syn,
-} from './testing/scene.ts';
+import { CLIENT, createScene, FAMILIES, type Family, type Scene, SERVER, syn } from './testing/scene.ts';
 
 let scene: Scene;
 before(async () => {

@@ -27,6 +27,11 @@ for (const { what, program, expected } of [
   { what: "a helper's call", program: [[0x85, 0, 0, 0, 1], EXIT], expected: 32 },
   { what: 'a callee', program: [store(-8), call(1), EXIT, store(-33), EXIT], expected: 32 + 64 },
   {
+    what: 'a callback that a helper is given',
+    program: [store(-8), [0x18, 2, 4, 0, 3], [0, 0, 0, 0, 0], [0x85, 0, 0, 0, 164], EXIT, store(-40), EXIT],
+    expected: 32 + 64,
+  },
+  {
     what: 'the deeper of two callees',
     program: [call(2), call(2), EXIT, EXIT, store(-100), EXIT],
     expected: 32 + 128,

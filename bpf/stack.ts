@@ -24,6 +24,8 @@ const SIZE_BYTES = 8;
 const FRAME_POINTER = 10;
 const CALL = 0x85;
 const PSEUDO_CALL = 1; // source register of a call within the program
+const LOAD_WIDE = 0x18; // 64 bit, a constant
+const PSEUDO_FUNCTION = 4; // source register of a constant that is a function, for a helper that calls it
 const MOVE = 0xbf; // 64 bit, from a register
 const ADD = 0x07; // 64 bit, a constant
 const CLASS = { load: 1, store: 2, storeRegister: 3, jump: 5, jump32: 6 };
@@ -68,9 +70,10 @@ function reachBytes(instruction: Instruction, pointers: Set<number>): number {
   return kind === CLASS.load && source === FRAME_POINTER ? -offset : 0;
 }
 
-/** The instruction that a call goes to. The JIT has left its distance in `offset`. */
+/** The instruction that a call goes to, now or by a helper. The JIT has left the distance of a call in `offset`. */
 function calleeOf(code: readonly Instruction[], at: number): number | undefined {
   const instruction = code[at];
+  if (instruction?.code === LOAD_WIDE && instruction.source === PSEUDO_FUNCTION) return at + 1 + instruction.immediate;
   const isCall = instruction?.code === CALL && instruction.source === PSEUDO_CALL;
   return isCall ? at + 1 + instruction.offset : undefined;
 }

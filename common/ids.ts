@@ -11,6 +11,8 @@ export type EndpointId = Brand<number, 'EndpointId'>;
 export type Ifindex = Brand<number, 'Ifindex'>;
 /** Id of an L7 ruleset, unique on one node; never 0. */
 export type RulesetId = Brand<number, 'RulesetId'>;
+/** A set of peers that policy entries are about, unique on one node; 0 is any peer. */
+export type PeerSetId = Brand<number, 'PeerSetId'>;
 /** Origin of a policy entry: which policies are behind it; 0 is "built in". */
 export type Cookie = Brand<number, 'Cookie'>;
 /** File descriptor of a BPF map. */
@@ -32,6 +34,7 @@ export const identity = branded<Identity>('identity', 0, MAX_U32);
 export const endpointId = branded<EndpointId>('endpoint id', 1, 0xffff);
 export const ifindex = branded<Ifindex>('interface index', 1, 0x7fff_ffff);
 export const rulesetId = branded<RulesetId>('ruleset id', 1, MAX_U32);
+export const peerSetId = branded<PeerSetId>('peer set id', 0, MAX_U32);
 export const cookie = branded<Cookie>('cookie', 0, MAX_U32);
 export const mapFd = branded<MapFd>('map descriptor', 0, 0x7fff_ffff);
 export const workerSlot = branded<WorkerSlot>('worker slot', 0, 63);

@@ -86,13 +86,12 @@ test('`policyStatuses` tells a policy that is refused from one whose edit is', (
 test('`policyHits` finds the entry that a counter belongs to', () => {
   const { tables } = worldOf([API]);
   const { policy: rows } = tables.desired;
-  const [[key, row]] = [...rows.entries()].filter(([, one]) => one.peer > 0 && one.cookie > 0) as [
+  const [[key, row]] = [...rows.entries()].filter(([, one]) => one.peers > 0 && one.cookie > 0) as [
     [string, PolicyEntryRow],
   ];
-  const fields = { subject: row.subject, peer: row.peer, direction: 1, protocol: row.protocol, port: row.port };
-  const counter = (prefixlen: number) => [{ ...fields, prefixlen }, { hits: 3n }] as const;
+  const { subject, peers, protocol, port } = row;
   const both = [1, 2].flatMap((direction) =>
-    [72 + row.l4Bits, 0].map((prefixlen) => [{ ...counter(prefixlen)[0], direction }, { hits: 3n }] as const),
+    [row.l4Bits, 255].map((l4Bits) => [{ subject, peers, direction, protocol, port, l4Bits }, { hits: 3n }] as const),
   );
   assert.deepEqual(policyHits(rows, { entries: () => both }), new Map([[key, 3]]));
   assert.equal(policyHits(rows, { entries: () => [] }).size, 0);

@@ -39,8 +39,8 @@ function idOf(scene: Scene, name: string): Identity {
 function ask(scene: Scene, from: string | Identity, port: number, direction: 'ingress' | 'egress' = 'ingress'): string {
   const peer = typeof from === 'string' ? idOf(scene, from) : from;
   const flow = { subject: idOf(scene, 'deathstar'), direction, peer, l4: tcp(port) };
-  const { action, ruleset, cookie } = verdictOf(scene.tables.desired.policy.values(), flow);
-  const names = scene.tables.desired.cookies.get(String(cookie))?.policies.join() ?? '';
+  const { action, ruleset, policies } = verdictOf(scene.tables.desired, flow);
+  const names = policies.join();
   if (action !== 'redirect') return `${action}${names && ` by ${names}`}`;
   const rules = scene.tables.desired.rulesets.get(String(ruleset))?.rules ?? [];
   const own = rules.filter((r) => r.peers === 'any' || r.peers.includes(peer));
@@ -82,7 +82,7 @@ describe('compute', () => {
       policies:
         policy('l7', `ingress: [{ toPorts: [{ ${PORT_80}, ${HTTP} }] }]`) +
         policy('friends', `ingress: [{ ${FROM_EMPIRE} }]`),
-      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}l7`,
+      tiefighter: `redirect [*, POST /v1/request-landing] by ${KEY}friends,${KEY}l7`,
       xwing: `redirect [POST /v1/request-landing] by ${KEY}l7`,
       world: `redirect [POST /v1/request-landing] by ${KEY}l7`,
       other: `allow by ${KEY}friends`,

@@ -74,9 +74,8 @@ describe('limits', () => {
     const [subject, peer] = [scene.compute.identityOf('default/web'), UNNUMBERED.identity];
     assert.ok(subject !== undefined);
     assert.equal(scene.tables.desired.addresses.get('10.1.255.0/32')?.identity, peer);
-    const rows = [...scene.tables.desired.policy.values()];
     for (const direction of ['ingress', 'egress'] as const) {
-      assert.equal(verdictOf(rows, { subject, direction, peer, l4: tcp(80) }).action, 'deny');
+      assert.equal(verdictOf(scene.tables.desired, { subject, direction, peer, l4: tcp(80) }).action, 'deny');
     }
     scene.put(podYaml('late', { app: 'late' }));
     scene.compute.step();
@@ -104,14 +103,14 @@ describe('limits', () => {
     const peer = scene.compute.identityOf('default/db');
     assert.ok(subject !== undefined && peer !== undefined);
     const ask = (direction: 'ingress' | 'egress'): string =>
-      verdictOf(scene.tables.desired.policy.values(), { subject, direction, peer, l4: tcp(1) }).action;
+      verdictOf(scene.tables.desired, { subject, direction, peer, l4: tcp(1) }).action;
     assert.deepEqual([ask('ingress'), ask('egress'), problemsOf(scene)], ['allow', 'allow', '']);
     scene.put(ingress(9));
     scene.compute.step();
     assert.deepEqual([ask('ingress'), ask('egress')], ['deny', 'allow']);
     assert.match(
       problemsOf(scene),
-      /^Node: Cannot enforce ingress of identity \d+: its 10 entries do not fit; all of it is denied$/,
+      /^Node: Cannot enforce ingress of identity \d+: its 11 entries do not fit; all of it is denied$/,
     );
     scene.put(ingress(2));
     scene.compute.step();

@@ -1,7 +1,7 @@
 // Every kind of number that compute gives out.
 
 import { WeirError } from '#common/errors.ts';
-import { type Cookie, cookie, type Identity, identity } from '#common/ids.ts';
+import { type Cookie, cookie, type Identity, identity, type PeerSetId, peerSetId } from '#common/ids.ts';
 import { type Allocator, createAllocator } from '../identity/allocator.ts';
 import { CLUSTER_RANGE, LOCAL_RANGE, NODE_RANGE } from '../identity/reserved.ts';
 import { NUMBERS, type State, type StateChange } from './state.ts';
@@ -11,6 +11,7 @@ export interface Allocators {
   readonly prefixes: Allocator<Identity>;
   readonly nodes: Allocator<Identity>;
   readonly rulesets: Allocator<number>;
+  readonly peerSets: Allocator<PeerSetId>;
   readonly cookies: Allocator<Cookie>;
   readonly backends: Allocator<number>;
   readonly services: Allocator<number>;
@@ -47,6 +48,7 @@ function restore(path: string, state: State | undefined): Allocators {
       prefixes: createAllocator(LOCAL_RANGE, identity, state?.prefixes),
       nodes: createAllocator(NODE_RANGE, identity, state?.nodes),
       rulesets: createAllocator({ name: 'ruleset id', min: 1, max: 65535 }, (n) => n, state?.rulesets),
+      peerSets: createAllocator({ name: 'peer set', min: 1, max: many }, peerSetId, state?.peerSets),
       cookies: createAllocator({ name: 'cookie', min: 1, max: many }, cookie, state?.cookies),
       backends: createAllocator({ name: 'backend id', min: 1, max: many }, (n) => n, state?.backends),
       services: createAllocator({ name: 'service id', min: 1, max: 65535 }, (n) => n, state?.services),

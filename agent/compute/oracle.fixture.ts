@@ -11,7 +11,8 @@ import type {
   Selector,
 } from '#mesh-config/model.ts';
 import { matchesName } from '../identity/name-pattern.ts';
-import type { Inputs, NamedPort, Parser, PodFacts } from '../tables.ts';
+import type { Parser } from '../ruleset-rows.ts';
+import type { Inputs, NamedPort, PodFacts } from '../tables.ts';
 
 /** One end of a flow. */
 export type Party =

@@ -38,7 +38,7 @@ function reached(scene: Scene, addresses: readonly string[], port = 80): string[
   assert.ok(subject !== undefined);
   return addresses.filter((text) => {
     const flow = { subject, direction: 'egress' as const, peer: identityAt(scene, text), l4: tcp(port) };
-    return verdictOf(scene.tables.desired.policy.values(), flow).action !== 'deny';
+    return verdictOf(scene.tables.desired, flow).action !== 'deny';
   });
 }
 

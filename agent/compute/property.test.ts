@@ -3,11 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { type Identity, RESERVED } from '#common/ids.ts';
+import { type Identity, type PeerSetId, RESERVED } from '#common/ids.ts';
 import { type Address, covers, familyOf } from '#common/ip.ts';
 import { IP_PROTOCOL } from '../policy/l4.ts';
 import { readRuleset } from '../policy/reading.ts';
-import { HOST_ENDPOINT, type L7RuleLists } from '../tables.ts';
+import type { L7RuleLists } from '../ruleset-rows.ts';
+import { HOST_ENDPOINT } from '../tables.ts';
 import { type OracleFlow, type Party, type Reading, readRules } from './oracle.fixture.ts';
 import { type Pick, random } from './random.fixture.ts';
 import { ADDRESSES, editWorld } from './random-world.fixture.ts';
@@ -22,12 +23,16 @@ const FLOWS = 40;
 
 // Rows with what their numbers stand for instead of the numbers.
 function rowsOf(scene: Scene): readonly string[] {
-  const { policy, rulesets, cookies, identities, addresses, enforcement } = scene.tables.desired;
+  const { policy, peerSets, rulesets, cookies, identities, addresses, enforcement } = scene.tables.desired;
   const name = (id: Identity): string => {
     const row = identities.get(String(id));
     return id === RESERVED.any ? 'any' : row ? [...row.labels, ...row.namedPorts].join() : `unknown ${id}`;
   };
   const peers = (list: 'any' | readonly Identity[]): unknown => (list === 'any' ? list : list.map(name).sort());
+  const members = new Map<PeerSetId, string[]>();
+  for (const { identity, sets } of peerSets.values()) {
+    for (const set of sets) members.set(set, [...(members.get(set) ?? []), name(identity)].sort());
+  }
   const contents = new Map(
     [...rulesets.entries()].map(([id, row]) => {
       const rules = row.rules.map((r) => ({ ...r, peers: peers(r.peers) }));
@@ -35,15 +40,16 @@ function rowsOf(scene: Scene): readonly string[] {
     }),
   );
   const entries = [...policy.entries()].map(([key, row]) => {
-    assert.equal(key, `${row.subject} ${row.direction} ${row.peer} ${row.protocol} ${row.port} ${row.l4Bits}`);
-    const { subject, peer, cookie, ruleset, ...rest } = row;
+    assert.equal(key, `${row.subject} ${row.direction} ${row.peers} ${row.protocol} ${row.port} ${row.l4Bits}`);
+    const { subject, peers: set, cookie, ruleset, ...rest } = row;
     const origin = cookies.get(String(cookie));
     assert.equal(cookie === 0, origin === undefined);
-    return ['entry', name(subject), name(peer), origin?.rules ?? [], contents.get(String(ruleset)), rest];
+    return ['entry', name(subject), members.get(set) ?? [], origin?.rules ?? [], contents.get(String(ruleset)), rest];
   });
   return [
     ...entries,
     ...[...identities.values()].map((row) => ['identity', row.labels, row.namedPorts]),
+    ...[...peerSets.values()].map((row) => ['known', name(row.identity)]),
     ...[...addresses.entries()].map(([key, row]) => ['address', key, name(row.identity), row.flags]),
     ...[...enforcement.values()].map((row) => ({ ...row, identity: name(row.identity) })),
   ]
@@ -87,7 +93,7 @@ function identityOf(scene: Scene, party: Party): Identity {
 }
 
 function compute(scene: Scene, flow: OracleFlow): Reading {
-  const { policy, rulesets, enforcement } = scene.tables.desired;
+  const { rulesets, enforcement } = scene.tables.desired;
   const { direction, port } = flow;
   const [subject, peer] = [identityOf(scene, flow.subject), identityOf(scene, flow.peer)];
   const row = [...enforcement.values()].find((e) =>
@@ -96,9 +102,8 @@ function compute(scene: Scene, flow: OracleFlow): Reading {
   const none = { parser: undefined, wildcard: false, rules: [], denied: [] };
   if (!row) return { action: 'allow', enforced: false, ...none };
   const l4 = { protocol: IP_PROTOCOL[flow.protocol], port, bits: 24 };
-  const { action, ruleset } = verdictOf(policy.values(), { subject, peer, direction, l4 });
-  assert.notEqual(action, 'audit');
-  const verdict = { action: action as Reading['action'], enforced: row[direction] };
+  const { action, ruleset } = verdictOf(scene.tables.desired, { subject, peer, direction, l4 });
+  const verdict = { action, enforced: row[direction] };
   if (action !== 'redirect') return { ...verdict, ...none };
   const reading = readRuleset(rulesets.get(String(ruleset)) ?? { rules: [] }, peer);
   assert.equal(reading.refused, false);

@@ -3,14 +3,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endpointId, type Identity, identity, ifindex } from '#common/ids.ts';
+import { endpointId, ifindex } from '#common/ids.ts';
 import { addOffset, address } from '#common/ip.ts';
 import { objectKey, type PodObject } from '#mesh-config/model.ts';
 import { readObjects } from '#mesh-config/read.ts';
+import { type Answer, lookup } from '../explain/lookup.ts';
 import { nodeLayout } from '../layout.ts';
+import type { Question } from '../policy/entry-index.ts';
 import { IP_PROTOCOL, type L4 } from '../policy/l4.ts';
-import { decide, type Entry, type EntryAction } from '../sync/verdict.ts';
-import { createTables, type EndpointRow, type PolicyEntryRow, type Tables } from '../tables.ts';
+import { createTables, type Desired, type EndpointRow, type Tables } from '../tables.ts';
 import { type Compute, type ComputeOptions, createCompute } from './compute.ts';
 
 export const LAYOUT = nodeLayout('test', '/none');
@@ -120,34 +121,14 @@ export function resolverEndpoint(): EndpointRow {
   };
 }
 
-/** What the rows say of one packet: "deny", "allow", or "redirect" with the ruleset's id. */
+/** What the rows say of one packet. */
 export function verdictOf(
-  rows: Iterable<PolicyEntryRow>,
-  flow: {
-    readonly subject: Identity;
-    readonly direction: 'ingress' | 'egress';
-    readonly peer: Identity;
-    readonly l4: L4;
-  },
-): { readonly action: EntryAction; readonly ruleset: number; readonly cookie: number } {
-  const tables = new Map<Identity, Map<number, Entry>>();
-  for (const row of rows) {
-    if (row.subject !== flow.subject || row.direction !== flow.direction) continue;
-    const l4 = { protocol: row.protocol, port: row.port, bits: row.l4Bits };
-    const table = tables.get(row.peer) ?? new Map<number, Entry>();
-    const { action, precedence, cookie, l4Bits } = row;
-    table.set((l4.bits * 256 + l4.protocol) * 65536 + l4.port, {
-      l4,
-      l4Bits,
-      action,
-      precedence,
-      ruleset: row.ruleset ?? 0,
-      cookie,
-    });
-    tables.set(row.peer, table);
-  }
-  const won = decide(tables.get(flow.peer) ?? new Map(), tables.get(identity(0)) ?? new Map(), flow.l4);
-  return { action: won?.action ?? 'deny', ruleset: won?.ruleset ?? 0, cookie: won?.cookie ?? 0 };
+  desired: Desired,
+  flow: Question,
+): { readonly action: Answer['verdict']; readonly ruleset: number; readonly policies: readonly string[] } {
+  const answer = lookup(desired, flow);
+  const { verdict = 'deny', entry, policies = [] } = answer ?? {};
+  return { action: verdict, ruleset: verdict === 'redirect' ? (entry?.ruleset ?? 0) : 0, policies };
 }
 
 /** A TCP packet to `port`. */

@@ -10,7 +10,16 @@ import { z } from 'zod';
 import { err, ok, type Result } from '#common/result.ts';
 import type { AllocatorChange, AllocatorState } from '../identity/allocator.ts';
 
-export const NUMBERS = ['identities', 'prefixes', 'nodes', 'rulesets', 'cookies', 'backends', 'services'] as const;
+export const NUMBERS = [
+  'identities',
+  'prefixes',
+  'nodes',
+  'rulesets',
+  'peerSets',
+  'cookies',
+  'backends',
+  'services',
+] as const;
 type Numbers = (typeof NUMBERS)[number];
 
 const allocator = z.object({ next: z.number().int(), numbers: z.record(z.string(), z.number().int()) });
@@ -22,6 +31,7 @@ const schema = z.object({
   prefixes: allocator.optional(),
   nodes: allocator.optional(),
   rulesets: allocator,
+  peerSets: allocator.optional(),
   cookies: allocator,
   backends: allocator,
   services: allocator,

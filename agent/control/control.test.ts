@@ -10,7 +10,8 @@ import { loadService } from '#api/load.ts';
 import { identity, rulesetId } from '#common/ids.ts';
 import { endpointOf } from '../compute/scene.fixture.ts';
 import { type ProcessId, processId } from '../node/process.ts';
-import { createTables, type RulesetRow, type Tables } from '../tables.ts';
+import type { RulesetRow } from '../ruleset-rows.ts';
+import { createTables, type Tables } from '../tables.ts';
 import { createProxyControl, type ProxyControl } from './control.ts';
 
 interface Update {

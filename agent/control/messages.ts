@@ -2,7 +2,8 @@
 
 import { addressBytes } from '#common/ip.ts';
 import type { AccessRecord } from '../flows/access-record.ts';
-import type { AdmittedEndpointRow, PeerRules, RulesetRow } from '../tables.ts';
+import type { PeerRules, RulesetRow } from '../ruleset-rows.ts';
+import type { AdmittedEndpointRow } from '../tables.ts';
 
 /** FromWorker of api/proxy.proto as proto-loader gives it (camel case, 64-bit numbers as texts). */
 export interface FromWorker {

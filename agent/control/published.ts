@@ -1,7 +1,8 @@
 // What workers have been told: the part of the desired tables that was published, and what has changed since.
 
 import type { ReadonlyTable } from '#common/table.ts';
-import type { AdmittedEndpointRow, RulesetRow } from '../tables.ts';
+import type { RulesetRow } from '../ruleset-rows.ts';
+import type { AdmittedEndpointRow } from '../tables.ts';
 import { rulesetMessage, type UpdateMessage } from './messages.ts';
 import { createPublishedWorkloads } from './workloads.ts';
 

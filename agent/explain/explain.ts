@@ -98,7 +98,7 @@ function explainSide(asked: Asked, world: World): Side | undefined {
     verdict: answer.verdict,
     reason: answer.reason,
     text: textOf(answer, direction),
-    rules: world.rules(answer.cookie),
+    rules: answer.cookies.flatMap((cookie) => world.rules(cookie)),
     selecting: world.selecting(identity(subject.identity), direction),
   };
   const audited = answer.verdict === 'deny' && world.audits(endpointOf(subject));

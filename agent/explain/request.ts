@@ -2,7 +2,7 @@
 
 import { compileHttpRules, type RequestView } from '#mesh-config/match/http.ts';
 import type { HeaderMatch, HttpRule } from '#mesh-config/model.ts';
-import type { L7RuleLists, PeerRules, RulesetRow } from '../tables.ts';
+import type { L7RuleLists, PeerRules, RulesetRow } from '../ruleset-rows.ts';
 import type { HttpRequest, RequestAnswer, RequestRules } from './model.ts';
 import type { World } from './world.ts';
 

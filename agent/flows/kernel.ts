@@ -15,7 +15,9 @@ import {
   type FlowEvent,
   POLICY_EGRESS,
 } from '#bpf/abi.ts';
+import { identity } from '#common/ids.ts';
 import { EVENT, type Flow, TRACE_POINTS, type TracePoint, type Verdict } from '#observe/flow/model.ts';
+import type { Question } from '../policy/entry-index.ts';
 import { baseFlow, type Ends, endsOf, type FlowContext, PROTOCOL, reversed } from './base.ts';
 
 /** Reasons that are a policy's verdict, so that the drop has a policy-verdict flow as well. */
@@ -64,6 +66,15 @@ function sideOf(event: FlowEvent, direction: 'ingress' | 'egress') {
     : { action: event.egressAction, match: event.egressMatch, cookie: event.egressCookie };
 }
 
+/** What policy was asked; undefined: the event does not say (an answer's ports are the other way round, ICMP has none). */
+function questionOf(event: FlowEvent, direction: 'ingress' | 'egress'): Question | undefined {
+  const { protocol, destinationPort: port } = event;
+  if (event.isReply === 1 || port === 0) return undefined;
+  const [source, destination] = [identity(event.sourceIdentity), identity(event.destinationIdentity)];
+  const [subject, peer] = direction === 'ingress' ? [destination, source] : [source, destination];
+  return { subject, direction, peer, l4: { protocol, port, bits: 24 } };
+}
+
 function verdictFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow[] {
   const flows: Flow[] = [];
   const subjects = { egress: event.source, ingress: event.destination } as const;
@@ -86,7 +97,7 @@ function verdictFlow(
 ): Flow {
   const { direction, verdict, timeNs } = details;
   const side = sideOf(event, direction);
-  const policies = context.names.policies(side.cookie);
+  const policies = context.names.policies(side.cookie, questionOf(event, direction));
   const what = verdict === 'DROPPED' || verdict === 'AUDIT' ? 'denied' : 'allowed';
   return {
     ...baseFlow(context, endsOf(event, context.names), { timeNs, tcpFlagsByte: event.tcpFlags }),
@@ -142,7 +153,9 @@ function dropFlows(event: FlowEvent, context: FlowContext, timeNs: bigint): Flow
   }
   // Before policy was asked nobody knows whether the packet was an answer.
   const known = isPolicy || event.isReply === 1;
-  const denying = isPolicy ? context.names.policies(sideOf(event, direction).cookie) : undefined;
+  const denying = isPolicy
+    ? context.names.policies(sideOf(event, direction).cookie, questionOf(event, direction))
+    : undefined;
   return [
     ...verdicts,
     {

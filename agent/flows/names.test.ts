@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cookie, identity, peerSetId } from '#common/ids.ts';
 import { createNames } from './names.ts';
-import { ADDRESSES, RULE1, sceneTables } from './scene.fixture.ts';
+import { ADDRESSES, IDS, RULE1, sceneTables } from './scene.fixture.ts';
 
 test('`createNames` remembers an endpoint that is gone until its address is used again', () => {
   const tables = sceneTables();
@@ -46,4 +47,31 @@ test('`createNames` names policies with their kind, labels and the revision of t
   });
   assert.equal(names.policies(0), undefined);
   assert.equal(names.policies(999), undefined);
+});
+
+test('all policies that say the same of a flow are named, as long as they still do', () => {
+  const tables = sceneTables();
+  const { policy, cookies } = tables.desired;
+  const rule = policy.get('rule1');
+  assert.ok(rule);
+  const other = { policy: 'CiliumNetworkPolicy default/other', file: 'o.yaml', line: 1, field: 'spec.ingress[0]' };
+  cookies.set('8', { cookie: cookie(8), policies: [other.policy], rules: [other] });
+  policy.set('other', { ...rule, peers: peerSetId(0), cookie: cookie(8) });
+  const names = createNames(tables);
+  const asked = {
+    subject: rule.subject,
+    direction: 'ingress' as const,
+    peer: identity(IDS.tiefighter),
+    l4: { protocol: 6, port: 80, bits: 24 },
+  };
+  const named = (): readonly string[] => (names.policies(RULE1, asked) ?? []).map(({ name }) => name);
+  assert.deepEqual(named(), ['other', 'rule1']);
+  assert.deepEqual(
+    names.policies(RULE1)?.map(({ name }) => name),
+    ['rule1'],
+    'nobody says what was asked',
+  );
+  policy.delete('rule1');
+  assert.deepEqual(named(), ['rule1'], 'it was its entry, whatever the others say now');
+  names.close();
 });

@@ -4,6 +4,7 @@ import { type Address, formatAddress } from '#common/ip.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { Endpoint, Flow, Policy } from '#observe/flow/model.ts';
 import { reservedLabel } from '#observe/flow/text.ts';
+import { indexEntries, type Question } from '../policy/entry-index.ts';
 import type { EndpointRow, FrontendRow, Tables } from '../tables.ts';
 
 /** Names of endpoints that are gone, kept because their last events come after them. The oldest is forgotten first. */
@@ -22,8 +23,11 @@ export interface Names {
   endpoint(address: Address, identity: number): Endpoint;
   /** The service whose frontend this is. */
   service(address: Address, port: number, protocol: number): Flow['source_service'];
-  /** The policies behind a cookie; undefined: none, or built in. */
-  policies(cookie: number): readonly Policy[] | undefined;
+  /**
+   * The policies behind a cookie; undefined: none, or built in. `asked`: what the entry with the cookie was the answer
+   * to. As long as it still is one, all policies that say the same are named, not only those of the entry.
+   */
+  policies(cookie: number, asked?: Question): readonly Policy[] | undefined;
   /** The policy with this objectKey, as flows name it. */
   policy(key: string): Policy;
   /** Whether a direction of the endpoint at an address is under policy. undefined: not known (any more). */
@@ -39,6 +43,7 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
   const frontends = new Map<string, FrontendRow>();
   const { endpoints } = tables.inputs;
   const { identities, cookies, enforcement } = tables.desired;
+  const entries = indexEntries(tables.desired);
 
   const stops = [
     follow(endpoints, (row, exists) => {
@@ -97,9 +102,11 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
       const name = frontends.get(frontendKey(address, port, protocol))?.name;
       return name === undefined ? undefined : splitName(name);
     },
-    policies(cookie) {
-      const row = cookie === 0 ? undefined : cookies.get(String(cookie));
-      return row && row.policies.length > 0 ? row.policies.map(policy) : undefined;
+    policies(cookie, asked) {
+      const behind = (asked && entries.decide(asked)?.behind.map((row) => row.cookie)) ?? [];
+      const all = behind.some((one) => one === cookie) ? behind : [cookie];
+      const keys = new Set(all.flatMap((one) => cookies.get(String(one))?.policies ?? []));
+      return keys.size > 0 ? [...keys].sort().map(policy) : undefined;
     },
     policy,
     enforced(address, direction) {
@@ -107,6 +114,7 @@ export function createNames(tables: Tables, revision: () => number = () => 0): N
       return row && enforcement.get(`${row.namespace}/${row.pod}`)?.[direction];
     },
     close() {
+      entries.close();
       for (const stop of stops) stop();
     },
   };

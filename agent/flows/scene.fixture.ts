@@ -5,7 +5,7 @@
 //                                            └─> kube-dns 10.244.0.2:53 (ID 303, on the node itself)
 
 import { ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT, type FlowEvent } from '#bpf/abi.ts';
-import { cookie, endpointId, type Identity, identity, ifindex, rulesetId } from '#common/ids.ts';
+import { cookie, endpointId, type Identity, identity, ifindex, peerSetId, rulesetId } from '#common/ids.ts';
 import { type Address, address, addressBytes } from '#common/ip.ts';
 import type { Flow } from '#observe/flow/model.ts';
 import { compactLine } from '#observe/flow/print.ts';
@@ -24,6 +24,8 @@ export const ADDRESSES = {
   world: address('192.0.2.7'),
 } as const;
 export const IDS = { tiefighter: 300, xwing: 301, deathstar: 302, dns: 303, world: 2 } as const;
+/** The set of the tiefighter. */
+const EMPIRE = peerSetId(30);
 /** Cookie of rule1's entry. */
 export const RULE1 = 7;
 /** 2026-01-02T15:04:05.123456789Z, and the same moment on the scene's boot clock. */
@@ -85,14 +87,8 @@ export function sceneTables(): Tables {
       },
       workload: row.workload,
     });
-    tables.objects.set(`Pod ${key}`, {
-      ...origin,
-      kind: 'Pod',
-      namespace: 'default',
-      name,
-      accepted: true,
-      problems: [],
-    });
+    const status = { kind: 'Pod', namespace: 'default', name, accepted: true, problems: [] };
+    tables.objects.set(`Pod ${key}`, { ...origin, ...status });
     const id = identity(IDS[label]);
     desired.identities.set(String(id), {
       identity: id,
@@ -116,7 +112,7 @@ export function sceneTables(): Tables {
 
 /** What compute says of a direction that no policy speaks of. */
 function openDirection(subject: Identity, direction: 'ingress' | 'egress'): PolicyEntryRow {
-  const everything = { peer: identity(0), protocol: 0, port: 0, l4Bits: 0 };
+  const everything = { peers: peerSetId(0), protocol: 0, port: 0, l4Bits: 0 };
   return { subject, direction, ...everything, action: 'allow', precedence: 0, ruleset: undefined, cookie: cookie(0) };
 }
 
@@ -192,10 +188,14 @@ function fillPolicy({ inputs, desired, objects }: Tables): void {
     accepted: true,
     problems: [],
   });
+  for (const id of Object.values(IDS)) {
+    const sets = id === IDS.tiefighter ? [EMPIRE] : [];
+    desired.peerSets.set(String(id), { identity: identity(id), sets });
+  }
   desired.cookies.set(String(RULE1), { cookie: cookie(RULE1), policies: [RULE1_KEY], rules: [RULE1_ORIGIN] });
   desired.policy.set('rule1', {
     subject: identity(IDS.deathstar),
-    peer: identity(IDS.tiefighter),
+    peers: EMPIRE,
     direction: 'ingress',
     protocol: 6,
     port: 80,

@@ -19,8 +19,6 @@ export interface Cells {
   readonly size: number;
   /** Some item wants the proxy. */
   readonly wantsProxy: boolean;
-  /** Some item denies requests. */
-  readonly refuses: boolean;
   values(): Iterable<Cell>;
   has(key: number): boolean;
   /** All uses that cover `l4`, those of wider keys included. */
@@ -34,7 +32,7 @@ export function createCells(items: Iterable<Item>): Cells {
   const cells = new Map<number, Cell>();
   const lengths = new Set<number>();
   const known = new Map<number, readonly Use[]>();
-  let [wantsProxy, refuses] = [false, false];
+  let wantsProxy = false;
   for (const item of items) {
     for (const part of item.parts) {
       const key = l4Key(part.l4);
@@ -42,7 +40,6 @@ export function createCells(items: Iterable<Item>): Cells {
       if (cell) cell.uses.push({ item, part });
       else cells.set(key, { l4: part.l4, key, uses: [{ item, part }] });
       lengths.add(part.l4.bits);
-      refuses ||= part.kind === 'refuse';
       wantsProxy ||= part.kind === 'refuse' || part.kind === 'redirect';
     }
   }
@@ -57,7 +54,6 @@ export function createCells(items: Iterable<Item>): Cells {
   return {
     size: cells.size,
     wantsProxy,
-    refuses,
     values: () => cells.values(),
     has: (key) => cells.has(key),
     covering(l4) {

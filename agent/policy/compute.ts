@@ -1,12 +1,13 @@
 // Incremental policy compute: which subjects and peers a change touches, and nothing else is made anew. README.md has
 // the flow.
 
-import { type Cookie, type Identity, RESERVED } from '#common/ids.ts';
+import { type Cookie, type Identity, type PeerSetId, RESERVED } from '#common/ids.ts';
 import type { Labels, PolicyObject } from '#mesh-config/model.ts';
 import type { Allocator } from '../identity/allocator.ts';
 import type { Desired } from '../tables.ts';
 import { createCookies } from './cookies.ts';
 import { createPortNames, portLabels } from './named-ports.ts';
+import { createPeerSets } from './peer-sets.ts';
 import { createPlans } from './plans.ts';
 import { createPolicies } from './policies.ts';
 import type { Direction } from './rules.ts';
@@ -46,21 +47,26 @@ export interface PolicyCompute {
 
 export interface PolicyComputeOptions {
   readonly rulesets: Allocator<number>;
+  readonly peerSets: Allocator<PeerSetId>;
   readonly cookies: Allocator<Cookie>;
   readonly world: World;
   readonly limits?: Limits;
 }
 
-/** Policy compute that writes `desired.policy`, `.rulesets` and `.cookies`. */
+/** Policy compute that writes `desired.policy`, `.peerSets`, `.rulesets` and `.cookies`. */
 export function createPolicyCompute(
-  desired: Pick<Desired, 'policy' | 'rulesets' | 'cookies'>,
+  desired: Pick<Desired, 'policy' | 'peerSets' | 'rulesets' | 'cookies'>,
   options: PolicyComputeOptions,
 ): PolicyCompute {
   const portsOf = new Map<Identity, readonly string[]>();
-  const cache = createSelectorCache((selector, identity) => plans.mark(selector, identity));
+  const cache = createSelectorCache((selector, identity) => {
+    plans.mark(selector);
+    peerSets.touch(identity);
+  });
+  const peerSets = createPeerSets(desired.peerSets, cache, options.peerSets);
   const rulesets = createRulesets(desired.rulesets, options.rulesets);
   const cookies = createCookies(desired.cookies, options.cookies);
-  const plans = createPlans(cache, createTemplateStore(cookies));
+  const plans = createPlans(cache, { sets: peerSets, store: createTemplateStore(cookies) });
   let diff = createTemplateDiffs();
   const subjects = createSubjects(
     plans,
@@ -80,12 +86,14 @@ export function createPolicyCompute(
   return {
     addIdentity(identity, labels, portTexts) {
       cache.addIdentity(identity, portTexts.length > 0 ? [...labels, ...portLabels(portTexts)] : labels);
+      peerSets.touch(identity);
       if (portTexts.length === 0) return;
       portsOf.set(identity, portTexts);
       ports.count(portTexts, 1);
     },
     removeIdentity(identity) {
       cache.removeIdentity(identity);
+      peerSets.touch(identity);
       ports.count(portsOf.get(identity) ?? [], -1);
       portsOf.delete(identity);
     },
@@ -100,14 +108,16 @@ export function createPolicyCompute(
     },
     recompute() {
       diff = createTemplateDiffs();
-      return subjects.recompute();
+      const touched = subjects.recompute();
+      peerSets.recompute();
+      return touched;
     },
     enforced: (identity) => enforced(subjects.get(identity)),
     get nodeIsSubject() {
       return subjects.get(RESERVED.host) !== undefined;
     },
     selectedBy: (key) => new Set(policies.rulesOf(key).flatMap((rule) => [...selection.selectedBy(rule)])),
-    problems: () => [...subjects.problems(), ...cookies.problems()],
+    problems: () => [...subjects.problems(), ...peerSets.problems(), ...cookies.problems()],
   };
 }
 

@@ -1,7 +1,7 @@
 // Which plan each direction of a subject wants, and who wants a plan.
 
 import type { Plan, PlanChanges } from './plan.ts';
-import { keyOf, type PlanSpec, type Plans } from './plans.ts';
+import type { PlanSpec, Plans } from './plans.ts';
 import type { SubjectDirection } from './subject.ts';
 
 export interface PlanUsers {
@@ -39,7 +39,7 @@ export function createPlanUsers(plans: Pick<Plans, 'acquire' | 'release' | 'evol
       for (const [plan, moving] of Map.groupBy(specs.keys(), (one) => wanted.get(one))) {
         // Where all that have a plan go to the same next one, it is the same plan with other rules.
         const [spec] = moving.map((one) => specs.get(one) as PlanSpec);
-        const isOne = new Set(moving.map((one) => keyOf(specs.get(one) as PlanSpec))).size === 1;
+        const isOne = moving.every((one) => specs.get(one)?.key === spec?.key);
         const changes = plan && spec && isOne ? plans.evolve(plan, spec, moving.length) : undefined;
         for (const one of moving) {
           if (changes) onEvolved(one, changes);

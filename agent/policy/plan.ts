@@ -1,165 +1,260 @@
-// What all rules together say of one direction: the entries for each peer and the content of each ruleset, made once
-// for all subjects that the same rules select.
+// What all rules together say of one direction: the entries for each set of peers and the content of each ruleset, made
+// once for all subjects that the same rules select.
 
-import type { Identity } from '#common/ids.ts';
-import type { PeerRules } from '../tables.ts';
-import { type Cells, createCells } from './cells.ts';
-import { anyPeerEntries } from './entries.ts';
-import { createGroups, type PeerChange, type PeerItems } from './groups.ts';
+import type { PeerSetId } from '#common/ids.ts';
+import type { PeerRules } from '../ruleset-rows.ts';
+import { type Cells, createCells, type Use } from './cells.ts';
+import { entriesOf } from './entries.ts';
 import { type L4, l4Key } from './l4.ts';
+import { ANY_PEERS, type PeerSet, type PeerSets } from './peer-sets.ts';
 import type { Item } from './rules.ts';
 import { rulesetContent } from './ruleset-content.ts';
-import type { CachedSelector, SelectorCache } from './selector-cache.ts';
+import type { CachedSelector } from './selector-cache.ts';
 import type { TemplateStore, Templates } from './templates.ts';
 
+/** Entries for one set of peers that are others than before. */
+export interface EntryChange {
+  readonly peers: PeerSetId;
+  readonly before: Templates;
+  readonly after: Templates;
+}
+
 export interface PlanChanges {
-  readonly peers: readonly PeerChange[];
-  /** Entries for any peer, if they are others than before. */
-  readonly anyPeer: Omit<PeerChange, 'peer'> | undefined;
+  readonly entries: readonly EntryChange[];
   /** Where (l4Key) rulesets may have another content than was last asked for. */
   readonly rulesets: ReadonlySet<number>;
 }
 
 export interface Plan {
-  /** Selectors that appear as peers. */
+  /** Selectors whose members rulesets list. */
   readonly selectors: Iterable<CachedSelector>;
-  readonly anyPeer: Templates;
   /** How many entries a subject gets. */
   readonly entryCount: number;
-  /** Peers that have entries of their own, with these. */
-  peers(): Iterable<readonly [Identity, Templates]>;
-  peer(identity: Identity): Templates;
+  /** No number was left for some set of peers: what is said of it is missing, so nothing may pass. */
+  readonly isIncomplete: boolean;
+  /** Sets that have entries, with these. */
+  entries(): Iterable<readonly [PeerSetId, Templates]>;
+  /** Those of one set. */
+  entriesOf(peers: PeerSetId): Templates;
   /** Content of the ruleset at `l4`. */
   ruleset(l4: L4): readonly PeerRules[];
-  /** Looks at the selectors of `identities` again, because members of `selectors` have changed. */
-  refresh(identities: Iterable<Identity>, selectors: ReadonlySet<CachedSelector>): PlanChanges;
-  /** Makes it a plan of other items. Costs what they have in common with the old ones nothing but a look at each group. */
-  remake(items: readonly Item[]): PlanChanges;
+  /** Members of `selectors` have changed. */
+  refresh(selectors: ReadonlySet<CachedSelector>): PlanChanges;
+  /** Makes it a plan of other items. What is said of a set by the same items as before is not made anew. */
+  change(added: readonly Item[], removed: readonly Item[]): PlanChanges;
+  /** Gives up what it holds. What its entries were can still be read, for their rows to be removed. */
   dispose(): void;
 }
 
-/** Makes a plan from items. The order in which they are given does not matter. */
-export function createPlan(
-  items: readonly Item[],
-  context: { readonly cache: Pick<SelectorCache, 'selectorsOf'>; readonly store: TemplateStore },
-): Plan {
-  const { cache, store } = context;
-  let bySelector: ReadonlyMap<CachedSelector, PeerItems> = new Map();
-  let anyCells = createCells([]);
-  let anyPeer: Templates = store.acquire([]);
-  const groups = createGroups(anyCells, store);
-  const contents = createContents();
+/** What is said of one set of peers. */
+interface Group {
+  /** undefined: any peer. */
+  readonly set: PeerSet | undefined;
+  readonly items: Set<Item>;
+  templates: Templates;
+  /** Its entries depend on the keys of others. */
+  isCutFine: boolean;
+}
 
-  const place = (identities: Iterable<Identity>): PeerChange[] => {
-    const changes: PeerChange[] = [];
-    for (const identity of identities) {
-      const selected: PeerItems[] = [];
-      for (const selector of cache.selectorsOf(identity)) {
-        const known = bySelector.get(selector);
-        if (known) selected.push(known);
-      }
-      const change = groups.place(identity, selected);
-      if (change) changes.push(change);
+const NO_ENTRIES: Templates = [];
+
+/** What plans share. */
+export interface PlanContext {
+  readonly sets: Pick<PeerSets, 'acquire' | 'release'>;
+  readonly store: TemplateStore;
+  /** Entries of items that were the only ones about their peers, as many plans have them. */
+  readonly ofItem: WeakMap<Item, Templates>;
+}
+
+/** Makes a plan from items. The order in which they are given does not matter. */
+export function createPlan(items: readonly Item[], context: PlanContext): Plan {
+  const { store } = context;
+  const contents = createContents();
+  const groups = createGroups(context.sets);
+  const current = new Set<Item>();
+  let selectors: ReadonlySet<CachedSelector> = new Set();
+  let entryCount = 0;
+  let proxied = 0; // items that want the proxy
+
+  const change = (added: readonly Item[], removed: readonly Item[]): PlanChanges => {
+    const touched = new Set<Group>();
+    for (const item of removed) {
+      current.delete(item);
+      touched.add(groups.take(item));
+      if (wantsProxy(item)) proxied--;
     }
-    return changes;
+    for (const item of added) {
+      current.add(item);
+      touched.add(groups.put(item));
+      if (wantsProxy(item)) proxied++;
+    }
+    const all = lazy(() => createCells(current)); // where nobody wants the proxy, nobody asks for them
+    if (touched.size > 0) for (const group of groups.values()) if (group.isCutFine) touched.add(group);
+    const entries: EntryChange[] = [];
+    for (const group of touched) renew(group, all, entries);
+    const rulesets = contents.reset(all);
+    selectors = proxied > 0 || contents.size > 0 ? selectorsOf(current) : NO_SELECTORS;
+    return { entries, rulesets };
   };
-  const remake = (next: readonly Item[]): PlanChanges => {
-    const before = { bySelector, anyPeer };
-    bySelector = indexSelectors(next);
-    anyCells = createCells(next.filter((item) => item.peers === 'any'));
-    anyPeer = store.acquire(anyPeerEntries(anyCells));
-    store.release(before.anyPeer);
-    const remade = groups.remake(bySelector, anyCells);
-    const moved = place(movedPeers(before.bySelector, bySelector));
-    const isSame = anyPeer === before.anyPeer;
-    return {
-      peers: inOrder(remade, moved),
-      anyPeer: isSame ? undefined : { before: before.anyPeer, after: anyPeer },
-      rulesets: contents.reset(createCells(next)),
-    };
+  const templatesOf = (group: Group, all: () => Cells): Templates => {
+    const [only] = group.items;
+    const isOnly = only !== undefined && group.items.size === 1;
+    const known = isOnly ? context.ofItem.get(only) : undefined;
+    group.isCutFine = false;
+    if (known && store.hold(known)) return known;
+    const cells = createCells(group.items);
+    group.isCutFine = cells.wantsProxy;
+    const made = store.acquire(entriesOf(cells, all));
+    if (isOnly && !group.isCutFine) context.ofItem.set(only, made);
+    return made;
   };
-  remake(items);
+  const renew = (group: Group, all: () => Cells, changes: EntryChange[]): void => {
+    const { templates: was, set } = group;
+    group.templates = templatesOf(group, all);
+    store.release(was);
+    groups.drop(group);
+    entryCount += group.templates.length - was.length;
+    if (was !== group.templates) changes.push({ peers: set?.id ?? ANY_PEERS, before: was, after: group.templates });
+  };
+  change(items, []);
 
   return {
     get selectors() {
-      return bySelector.keys();
-    },
-    get anyPeer() {
-      return anyPeer;
+      return selectors;
     },
     get entryCount() {
-      return anyPeer.length + groups.entryCount;
+      return entryCount;
     },
-    peers: groups.peers,
-    peer: groups.templatesOf,
+    get isIncomplete() {
+      return groups.unnumbered > 0;
+    },
+    *entries() {
+      for (const { set, templates } of groups.values()) yield [set?.id ?? ANY_PEERS, templates];
+    },
+    entriesOf: (peers) => groups.get(peers)?.templates ?? NO_ENTRIES,
     ruleset: contents.get,
-    refresh: (identities, selectors) => ({
-      peers: place(identities),
-      anyPeer: undefined,
-      rulesets: contents.forget(selectors),
-    }),
-    remake,
+    refresh: (changed) => ({ entries: [], rulesets: contents.forget(changed) }),
+    change,
     dispose() {
-      store.release(anyPeer);
-      groups.dispose();
+      for (const { set, templates } of groups.values()) {
+        store.release(templates);
+        if (set) context.sets.release(set);
+      }
     },
   };
 }
 
-function indexSelectors(items: readonly Item[]): ReadonlyMap<CachedSelector, PeerItems> {
-  const index = new Map<CachedSelector, PeerItems & { readonly items: Item[] }>();
-  for (const item of items) {
-    if (item.peers === 'any' || item.parts.length === 0) continue;
-    for (const selector of item.peers) {
-      const known = index.get(selector);
-      if (known) known.items.push(item);
-      else index.set(selector, { selector, items: [item] });
-    }
-  }
-  return index;
+const NO_SELECTORS: ReadonlySet<CachedSelector> = new Set();
+
+interface Groups {
+  values(): Iterable<Group>;
+  get(peers: PeerSetId): Group | undefined;
+  /** Puts an item to the others about its peers. Returns the group. */
+  put(item: Item): Group;
+  /** Takes an item out. Returns the group that it was in, which may have nothing left: `drop`. */
+  take(item: Item): Group;
+  /** Gives the group up if it is empty. */
+  drop(group: Group): void;
+  /** How many items are about peers for whom no number was left. */
+  readonly unnumbered: number;
 }
 
-/** Members of the selectors that only one of the two has. */
-function movedPeers(
-  before: ReadonlyMap<CachedSelector, unknown>,
-  after: ReadonlyMap<CachedSelector, unknown>,
-): ReadonlySet<Identity> {
-  const moved = new Set<Identity>();
-  for (const [one, other] of [
-    [before, after],
-    [after, before],
-  ] as const) {
-    for (const selector of one.keys()) {
-      if (!other.has(selector)) for (const member of selector.members) moved.add(member);
+/** Items by the set of their peers, with a reference on each set. */
+function createGroups(sets: Pick<PeerSets, 'acquire' | 'release'>): Groups {
+  const groups = new Map<PeerSetId, Group>();
+  const ofItem = new Map<Item, Group>();
+  const lost = createGroup(undefined); // what is said of nobody, or of those without a number
+  let unnumbered = 0;
+  const groupOf = (peers: Item['peers']): Group => {
+    const set = peers === 'any' ? undefined : sets.acquire(peers);
+    if (!set && peers !== 'any') {
+      unnumbered++;
+      return lost;
     }
-  }
-  return moved;
+    const known = groups.get(set?.id ?? ANY_PEERS);
+    if (known && set) sets.release(set);
+    const group = known ?? createGroup(set);
+    groups.set(set?.id ?? ANY_PEERS, group);
+    return group;
+  };
+  return {
+    values: () => groups.values(),
+    get: (peers) => groups.get(peers),
+    put(item) {
+      const group = item.parts.length === 0 || item.peers.length === 0 ? lost : groupOf(item.peers);
+      if (group !== lost) group.items.add(item);
+      ofItem.set(item, group);
+      return group;
+    },
+    take(item) {
+      const group = ofItem.get(item) ?? lost;
+      ofItem.delete(item);
+      group.items.delete(item);
+      if (group === lost && item.parts.length > 0 && item.peers.length > 0) unnumbered--;
+      return group;
+    },
+    drop(group) {
+      if (group === lost || group.items.size > 0) return;
+      groups.delete(group.set?.id ?? ANY_PEERS);
+      if (group.set) sets.release(group.set);
+    },
+    get unnumbered() {
+      return unnumbered;
+    },
+  };
 }
 
-/** Changes that follow on one another; a peer that is in both lists changed twice. */
-function inOrder(first: readonly PeerChange[], then: readonly PeerChange[]): readonly PeerChange[] {
-  if (first.length === 0 || then.length === 0) return first.length === 0 ? then : first;
-  return [...first, ...then];
+function createGroup(set: PeerSet | undefined): Group {
+  return { set, items: new Set(), templates: NO_ENTRIES, isCutFine: false };
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function wantsProxy({ parts }: Item): boolean {
+  return parts.some(({ kind }) => kind === 'redirect' || kind === 'refuse');
+}
+
+function selectorsOf(items: Iterable<Item>): ReadonlySet<CachedSelector> {
+  const selectors = new Set<CachedSelector>();
+  for (const { peers } of items) if (peers !== 'any') for (const selector of peers) selectors.add(selector);
+  return selectors;
 }
 
 /** Contents of rulesets, made when they are asked for. */
 function createContents(): {
+  /** How many have been asked for. */
+  readonly size: number;
   get(l4: L4): readonly PeerRules[];
   /** Forgets those with members of the selectors. Returns where (l4Key) they are. */
   forget(selectors: ReadonlySet<CachedSelector>): ReadonlySet<number>;
   /** Goes on with other cells. */
-  reset(cells: Cells): ReadonlySet<number>;
+  reset(cells: () => Cells): ReadonlySet<number>;
 } {
-  const known = new Map<number, { readonly rules: readonly PeerRules[]; readonly on: ReadonlySet<CachedSelector> }>();
-  let cells: Cells = createCells([]);
+  interface Content {
+    readonly l4: L4;
+    readonly uses: readonly Use[];
+    readonly rules: readonly PeerRules[];
+    readonly on: ReadonlySet<CachedSelector>;
+  }
+  const known = new Map<number, Content>();
+  let cells = (): Cells => createCells([]);
   return {
+    get size() {
+      return known.size;
+    },
     get(l4) {
       const at = l4Key(l4);
       let content = known.get(at);
       if (!content) {
-        const uses = cells.covering(l4);
+        const uses = cells().covering(l4);
         const on = new Set(uses.flatMap(({ item }) => (item.peers === 'any' ? [] : item.peers)));
-        content = { rules: rulesetContent(uses), on };
+        content = { l4, uses, rules: rulesetContent(uses), on };
         known.set(at, content);
       }
       return content.rules;
@@ -171,10 +266,16 @@ function createContents(): {
       return stale;
     },
     reset(next) {
-      const stale = new Set(known.keys());
-      known.clear();
       cells = next;
+      const stale = new Set<number>();
+      for (const [at, { l4, uses }] of known) if (!areSameUses(uses, next().covering(l4))) stale.add(at);
+      for (const at of stale) known.delete(at);
       return stale;
     },
   };
+}
+
+/** Whether the same items say the same, in the same order. */
+function areSameUses(a: readonly Use[], b: readonly Use[]): boolean {
+  return a.length === b.length && a.every(({ item, part }, i) => item === b[i]?.item && part === b[i]?.part);
 }

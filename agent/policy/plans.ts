@@ -1,17 +1,19 @@
 // Plans in use: one for each set of rules, and what of them has to be looked at again.
 
-import type { Identity } from '#common/ids.ts';
 import type { Selector } from '#mesh-config/model.ts';
 import { UNNUMBERED } from '../identity/reserved.ts';
 import { L4_ALL } from './l4.ts';
+import type { PeerSets } from './peer-sets.ts';
 import { createPlan, type Plan, type PlanChanges } from './plan.ts';
 import type { CompiledRule, Direction, Item, PartKind } from './rules.ts';
 import { hasLabel } from './selector.ts';
 import type { CachedSelector, SelectorCache } from './selector-cache.ts';
-import type { TemplateStore } from './templates.ts';
+import type { TemplateStore, Templates } from './templates.ts';
 
 /** The rules of one direction, and how they are enforced. */
 export interface PlanSpec {
+  /** Equal for specs that mean the same plan. */
+  readonly key: string;
   readonly direction: Direction;
   readonly rules: ReadonlySet<CompiledRule>;
   /** off: everything passes. forced: default deny, whatever the rules say. */
@@ -27,8 +29,8 @@ export interface Plans {
    * it, or because there is one already.
    */
   evolve(plan: Plan, spec: PlanSpec, holders: number): PlanChanges | undefined;
-  /** Members of a selector have changed: `identity` came or went. */
-  mark(selector: CachedSelector, identity: Identity): void;
+  /** Members of a selector have changed. */
+  mark(selector: CachedSelector): void;
   /** Brings what is marked up to date. Returns the plans that changed. */
   refresh(): readonly (readonly [Plan, PlanChanges])[];
 }
@@ -36,43 +38,56 @@ export interface Plans {
 interface Held {
   key: string;
   readonly plan: Plan;
+  /** Whose items the plan has, beside what is built in. */
+  readonly rules: Set<CompiledRule>;
+  builtIn: readonly Item[];
   references: number;
-}
-interface Marks {
-  readonly identities: Set<Identity>;
-  readonly selectors: Set<CachedSelector>;
 }
 
 /** No plans. */
-export function createPlans(cache: SelectorCache, store: TemplateStore): Plans {
+export function createPlans(
+  cache: Pick<SelectorCache, 'acquire'>,
+  context: { readonly sets: PeerSets; readonly store: TemplateStore },
+): Plans {
   const plans = new Map<string, Held>();
   const held = new Map<Plan, Held>();
-  const bySelector = new Map<CachedSelector, Set<Plan>>();
-  const marks = new Map<Plan, Marks>();
+  const index = createSelectorIndex();
   const builtIn = builtInItems(cache);
-  const index = (plan: Plan): void => {
-    for (const selector of plan.selectors) {
-      const using = bySelector.get(selector);
-      if (using) using.add(plan);
-      else bySelector.set(selector, new Set([plan]));
-    }
+  const shared = { ...context, ofItem: new WeakMap<Item, Templates>() };
+  const createHeld = (spec: PlanSpec): Held => {
+    const rules = new Set(rulesOf(spec));
+    const own = builtInsFor(spec, builtIn);
+    const items = [...rules].flatMap((rule) => rule.directions[spec.direction]?.items ?? []);
+    return { key: spec.key, plan: createPlan([...items, ...own], shared), rules, builtIn: own, references: 0 };
   };
-  const unindex = (plan: Plan): void => {
-    for (const selector of plan.selectors) {
-      const using = bySelector.get(selector);
-      using?.delete(plan);
-      if (using?.size === 0) bySelector.delete(selector);
+  /** Most rules are the same: only the others are looked at. */
+  const change = (known: Held, spec: PlanSpec): PlanChanges => {
+    const { rules, builtIn: before } = known;
+    const next = rulesOf(spec);
+    known.builtIn = builtInsFor(spec, builtIn);
+    const added = known.builtIn.filter((item) => !before.includes(item));
+    const removed = before.filter((item) => !known.builtIn.includes(item));
+    for (const rule of rules) {
+      if (next.has(rule)) continue;
+      rules.delete(rule);
+      removed.push(...(rule.directions[spec.direction]?.items ?? []));
     }
+    for (const rule of next) {
+      if (rules.has(rule)) continue;
+      rules.add(rule);
+      added.push(...(rule.directions[spec.direction]?.items ?? []));
+    }
+    return known.plan.change(added, removed);
   };
   return {
     acquire(spec) {
-      const key = keyOf(spec);
+      const { key } = spec;
       let known = plans.get(key);
       if (!known) {
-        known = { key, plan: createPlan(itemsOf(spec, builtIn), { cache, store }), references: 0 };
+        known = createHeld(spec);
         plans.set(key, known);
         held.set(known.plan, known);
-        index(known.plan);
+        index.add(known.plan);
       }
       known.references++;
       return known.plan;
@@ -82,39 +97,73 @@ export function createPlans(cache: SelectorCache, store: TemplateStore): Plans {
       if (!known || --known.references > 0) return;
       plans.delete(known.key);
       held.delete(plan);
-      marks.delete(plan);
-      unindex(plan);
+      index.remove(plan, plan.selectors);
       plan.dispose();
     },
     evolve(plan, spec, holders) {
       const known = held.get(plan);
-      const key = keyOf(spec);
+      const { key } = spec;
       if (known?.references !== holders || plans.has(key)) return undefined;
       plans.delete(known.key);
-      unindex(plan);
-      const changes = plan.remake(itemsOf(spec, builtIn));
+      const before = plan.selectors;
+      const changes = change(known, spec);
       known.key = key;
       plans.set(key, known);
-      index(plan);
+      if (plan.selectors !== before) index.move(plan, before);
       return changes;
     },
-    mark(selector, identity) {
+    mark: index.mark,
+    refresh: () => index.takeMarked().map(([plan, selectors]) => [plan, plan.refresh(selectors)] as const),
+  };
+}
+
+/** Plans by the selectors whose members they list, and which of them have to be looked at again. */
+function createSelectorIndex(): {
+  add(plan: Plan): void;
+  remove(plan: Plan, selectors: Iterable<CachedSelector>): void;
+  /** The plan had other selectors before. */
+  move(plan: Plan, before: Iterable<CachedSelector>): void;
+  mark(selector: CachedSelector): void;
+  /** Plans with the selectors that were marked. Afterwards none is. */
+  takeMarked(): readonly (readonly [Plan, ReadonlySet<CachedSelector>])[];
+} {
+  const bySelector = new Map<CachedSelector, Set<Plan>>();
+  let marks = new Map<Plan, Set<CachedSelector>>();
+  const add = (plan: Plan): void => {
+    for (const selector of plan.selectors) {
+      const using = bySelector.get(selector);
+      if (using) using.add(plan);
+      else bySelector.set(selector, new Set([plan]));
+    }
+  };
+  const leave = (plan: Plan, selectors: Iterable<CachedSelector>): void => {
+    for (const selector of selectors) {
+      const using = bySelector.get(selector);
+      using?.delete(plan);
+      if (using?.size === 0) bySelector.delete(selector);
+    }
+  };
+  return {
+    add,
+    remove(plan, selectors) {
+      marks.delete(plan);
+      leave(plan, selectors);
+    },
+    move(plan, before) {
+      leave(plan, before);
+      add(plan);
+    },
+    mark(selector) {
       for (const plan of bySelector.get(selector) ?? []) {
-        let own = marks.get(plan);
-        if (!own) {
-          own = { identities: new Set(), selectors: new Set() };
-          marks.set(plan, own);
-        }
-        own.identities.add(identity);
-        own.selectors.add(selector);
+        const marked = marks.get(plan);
+        if (marked) marked.add(selector);
+        else marks.set(plan, new Set([selector]));
       }
     },
-    refresh() {
-      const changed = [...marks].map(
-        ([plan, { identities, selectors }]) => [plan, plan.refresh(identities, selectors)] as const,
-      );
-      marks.clear();
-      return changed;
+    takeMarked() {
+      const taken = [...marks];
+      marks = new Map();
+      return taken;
     },
   };
 }
@@ -125,7 +174,7 @@ interface BuiltIn {
   readonly unnumbered: Item;
 }
 
-function builtInItems(cache: SelectorCache): BuiltIn {
+function builtInItems(cache: Pick<SelectorCache, 'acquire'>): BuiltIn {
   const reserved = (key: string): Selector => ({ requirements: [hasLabel('reserved', key)] });
   const item = (id: number, peer: Selector | 'any', kind: PartKind): Item => ({
     id,
@@ -141,20 +190,31 @@ function builtInItems(cache: SelectorCache): BuiltIn {
   };
 }
 
-function itemsOf({ direction, rules, enforcement }: PlanSpec, builtIn: BuiltIn): readonly Item[] {
-  const compiled = [...rules].flatMap((rule) => rule.directions[direction] ?? []);
-  const isFree = compiled.length === 0 && enforcement === 'by rules';
-  if (enforcement === 'off' || isFree) return [builtIn.everything];
-  const items = [...compiled.flatMap((c) => c.items), builtIn.unnumbered];
-  // Without default deny everything is allowed that nothing denies, and L7 rules only show.
-  const isOpen = enforcement !== 'forced' && !compiled.some((c) => c.defaultDeny);
-  if (isOpen) return [...items, builtIn.everything];
-  return direction === 'ingress' && compiled.length > 0 ? [...items, builtIn.host] : items;
+const NO_RULES: ReadonlySet<CompiledRule> = new Set();
+
+function rulesOf({ rules, enforcement }: PlanSpec): ReadonlySet<CompiledRule> {
+  return enforcement === 'off' ? NO_RULES : rules;
 }
 
-/** A text that is equal for specs that mean the same plan. */
-export function keyOf({ direction, rules, enforcement }: PlanSpec): string {
-  if (enforcement === 'off') return 'off';
-  const ids = [...rules].map((rule) => rule.id).sort((a, b) => a - b);
-  return `${direction} ${enforcement} ${ids.join()}`;
+function builtInsFor({ direction, rules, enforcement }: PlanSpec, builtIn: BuiltIn): readonly Item[] {
+  if (enforcement === 'off') return [builtIn.everything];
+  let [isSpokenOf, isClosed] = [false, enforcement === 'forced'];
+  for (const rule of rules) {
+    const compiled = rule.directions[direction];
+    if (!compiled) continue;
+    isSpokenOf = true;
+    isClosed ||= compiled.defaultDeny;
+  }
+  if (!isSpokenOf && enforcement === 'by rules') return [builtIn.everything];
+  // Without default deny everything is allowed that nothing denies, and L7 rules only show.
+  if (!isClosed) return [builtIn.unnumbered, builtIn.everything];
+  return direction === 'ingress' && isSpokenOf ? [builtIn.unnumbered, builtIn.host] : [builtIn.unnumbered];
+}
+
+/** The spec of a plan. */
+export function planSpec(spec: Omit<PlanSpec, 'key'>): PlanSpec {
+  const { direction, rules, enforcement } = spec;
+  if (enforcement === 'off') return { ...spec, key: 'off' };
+  const ids = Array.from(rules, (rule) => rule.id).sort((a, b) => a - b);
+  return { ...spec, key: `${direction} ${enforcement} ${ids.join()}` };
 }

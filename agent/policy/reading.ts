@@ -2,7 +2,7 @@
 
 import type { Identity } from '#common/ids.ts';
 import type { HttpRule } from '#mesh-config/model.ts';
-import type { L7RuleLists, Parser, PeerRules, RulesetRow } from '../tables.ts';
+import type { L7RuleLists, Parser, PeerRules, RulesetRow } from '../ruleset-rows.ts';
 
 /** What the proxy does with a peer's connections on the ports of a ruleset. */
 export interface L7Reading extends L7RuleLists {

@@ -1,8 +1,9 @@
 // For tests: policy compute by itself, with a subject, another of the same labels, and two peers.
 
 import assert from 'node:assert/strict';
-import { cookie, type Identity, identity } from '#common/ids.ts';
+import { cookie, type Identity, identity, peerSetId } from '#common/ids.ts';
 import type { DirectionRule, L7Rules, PeerSelector, PolicyObject, PortRule } from '#mesh-config/model.ts';
+import { type Answer, lookup } from '../explain/lookup.ts';
 import { createAllocator } from '../identity/allocator.ts';
 import { createTables, type Desired, type PolicyEntryRow } from '../tables.ts';
 import { createPolicyCompute, type PolicyCompute } from './compute.ts';
@@ -15,13 +16,14 @@ export const STRANGER = identity(401);
 
 export interface Rig {
   readonly compute: PolicyCompute;
-  readonly desired: Pick<Desired, 'policy' | 'rulesets' | 'cookies'>;
+  readonly desired: Pick<Desired, 'policy' | 'peerSets' | 'rulesets' | 'cookies' | 'enforcement' | 'addresses'>;
 }
 
 export function rig(rulesetIds = 100): Rig {
   const { inputs, desired } = createTables();
   const compute = createPolicyCompute(desired, {
     rulesets: createAllocator({ name: 'ruleset id', min: 1, max: rulesetIds }, (n) => n),
+    peerSets: createAllocator({ name: 'peer set', min: 1, max: 1000 }, peerSetId),
     cookies: createAllocator({ name: 'cookie', min: 1, max: 1000 }, cookie),
     world: { inputs, hold: () => {}, release: () => {} },
   });
@@ -100,28 +102,20 @@ export function set({ compute }: Rig, ...policies: readonly PolicyObject[]): voi
   compute.recompute();
 }
 
-export function entryAt({ desired }: Rig, port: number, peer: Identity, subject = SUBJECT): PolicyEntryRow | undefined {
-  const rows = [...desired.policy.values()].filter(
-    (row) => row.subject === subject && row.direction === 'egress' && (row.peer === peer || row.peer === 0),
-  );
-  const covering = rows.filter(
-    (row) =>
-      row.l4Bits === 0 ||
-      (row.protocol === 6 && (row.l4Bits === 8 || row.port >> (24 - row.l4Bits) === port >> (24 - row.l4Bits))),
-  );
-  const longest = (list: readonly PolicyEntryRow[]) => list.toSorted((a, b) => b.l4Bits - a.l4Bits)[0];
-  const own = longest(covering.filter((row) => row.peer === peer));
-  const any = longest(covering.filter((row) => row.peer === 0));
-  if (!own || !any) return own ?? any;
-  if (own.precedence !== any.precedence) return own.precedence > any.precedence ? own : any;
-  return any.l4Bits > own.l4Bits ? any : own;
+/** The entry that decides, as precedence.ts says. */
+export function entryAt(all: Rig, port: number, peer: Identity, subject = SUBJECT): PolicyEntryRow | undefined {
+  return answerTo(all, port, peer, subject)?.entry;
+}
+
+function answerTo({ desired }: Rig, port: number, peer: Identity, subject = SUBJECT): Answer | undefined {
+  return lookup(desired, { subject, direction: 'egress', peer, l4: { protocol: 6, port, bits: 24 } });
 }
 
 /** "http wildcard GET,POST", "tls www", "dns *.a"; "allow", "deny". */
 export function ask(all: Rig, port = 80, peer = PEER): string {
-  const entry = entryAt(all, port, peer);
-  if (entry?.action !== 'redirect') return entry?.action ?? 'deny';
-  const row = all.desired.rulesets.get(String(entry.ruleset));
+  const { verdict, entry } = answerTo(all, port, peer) ?? {};
+  if (verdict !== 'redirect') return verdict ?? 'deny';
+  const row = all.desired.rulesets.get(String(entry?.ruleset));
   assert.ok(row);
   const reading = readRuleset(row, peer);
   const denied = reading.denied.flatMap((lists) => lists.http.map((rule) => `not ${rule.method}`));

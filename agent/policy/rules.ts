@@ -1,7 +1,8 @@
 // From parsed policies to the statements that compute works with: peers and ports resolved against the world as it is.
 
 import type { DirectionRule, L7Rules, PolicyObject, PolicyRule, PortRule, Selector } from '#mesh-config/model.ts';
-import type { Parser, RuleOrigin } from '../tables.ts';
+import type { Parser } from '../ruleset-rows.ts';
+import type { RuleOrigin } from '../tables.ts';
 import { expandSpan, type L4, L4_ALL, type PortSpan, portSpans, protocolNumbers, spanKey } from './l4.ts';
 import { hasPort, type PortNames } from './named-ports.ts';
 import { resolvePeers } from './peers.ts';

@@ -10,7 +10,7 @@
 //     other: each connection is decided by the rules of the parser that it turns out to need.
 //  6. Requests that are denied are refused, whatever allows them. Peers that are denied get nothing.
 
-import type { L7RuleLists, Parser, PeerRules } from '../tables.ts';
+import type { L7RuleLists, Parser, PeerRules } from '../ruleset-rows.ts';
 import type { Use } from './cells.ts';
 import type { L7Part } from './rules.ts';
 import type { CachedSelector } from './selector-cache.ts';

@@ -4,7 +4,7 @@
 import { type RulesetId, rulesetId } from '#common/ids.ts';
 import type { Table } from '#common/table.ts';
 import type { Allocator } from '../identity/allocator.ts';
-import type { PeerRules, RulesetRow } from '../tables.ts';
+import type { PeerRules, RulesetRow } from '../ruleset-rows.ts';
 import { type L4, l4Key } from './l4.ts';
 import { DIRECTIONS, type Direction } from './rules.ts';
 import type { SubjectDirection } from './subject.ts';

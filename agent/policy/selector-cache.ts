@@ -20,10 +20,13 @@ export interface CachedSelector {
 export interface SelectorCache {
   /** Takes a reference on the selector; equal selectors share one entry. */
   acquire(selector: Selector): CachedSelector;
+  /** Takes another reference on a selector that is in use. */
+  hold(selector: CachedSelector): void;
   release(selector: CachedSelector): void;
   /** Adds an identity, calling `onMember` for every selector that selects it. Labels: "source:key=value". */
   addIdentity(identity: Identity, labels: readonly string[]): void;
   removeIdentity(identity: Identity): void;
+  has(identity: Identity): boolean;
   /** The selectors that select `identity`. */
   selectorsOf(identity: Identity): Iterable<CachedSelector>;
 }
@@ -78,6 +81,11 @@ export function createSelectorCache(onMember: (selector: CachedSelector, identit
       }
       return entry;
     },
+    hold({ key }) {
+      const entry = entries.get(key);
+      if (!entry) throw new Error(`Cannot hold selector ${key}: not in use`);
+      entry.references++;
+    },
     release(selector) {
       const entry = entries.get(selector.key);
       if (!entry) throw new Error(`Cannot release selector ${selector.key}: not in use`);
@@ -110,6 +118,7 @@ export function createSelectorCache(onMember: (selector: CachedSelector, identit
       }
       pool.release(known.labels);
     },
+    has: (identity) => identities.has(identity),
     selectorsOf: (identity) => identities.get(identity)?.selectors ?? NOBODY,
   };
 }

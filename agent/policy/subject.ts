@@ -1,14 +1,14 @@
 // One subject identity in one direction: the plan that is in force for it, and the rows made from it.
 
-import type { Identity, RulesetId } from '#common/ids.ts';
-import type { PolicyEntryRow, RulesetRow } from '../tables.ts';
+import type { Identity, PeerSetId, RulesetId } from '#common/ids.ts';
+import type { RulesetRow } from '../ruleset-rows.ts';
+import type { PolicyEntryRow } from '../tables.ts';
 import { type L4, l4Key } from './l4.ts';
-import type { Plan, PlanChanges } from './plan.ts';
+import type { EntryChange, Plan, PlanChanges } from './plan.ts';
 import { PRECEDENCE } from './precedence.ts';
 import type { CompiledRule, Direction } from './rules.ts';
 import type { EntryTemplate, TemplateDiff, Templates } from './templates.ts';
 
-const ANY_PEER = 0 as Identity;
 const NO_ENTRIES: Templates = [];
 
 /** What a subject needs from outside: numbers, places for rows. */
@@ -51,27 +51,28 @@ export function createSubjectDirection(
 
   const prefix = `${identity} ${direction} `;
 
-  const write = (peer: Identity, before: Templates, after: Templates): void => {
+  const write = ({ peers, before, after }: EntryChange): void => {
     if (before === after) return;
     const { set, remove } = context.diff(before, after);
-    const start = prefix + peer;
-    for (const template of set) writeEntry(peer, template, start + template.suffix);
+    const start = prefix + peers;
+    for (const template of set) writeEntry(peers, template, start + template.suffix);
     for (const { suffix } of remove) {
       if (lacking.size > 0) lacking.delete(start + suffix);
       context.setEntry(start + suffix, undefined);
     }
   };
-  const writeEntry = (peer: Identity, { l4, kind, cookie }: EntryTemplate, key: string): void => {
-    const ruleset = kind === 'redirect' ? context.rulesetId(self, l4) : undefined;
-    // Without a ruleset the proxy could not decide: refuse.
-    const action = kind === 'redirect' && ruleset === undefined ? 'deny' : kind;
+  const writeEntry = (peers: PeerSetId, { l4, kind, cookie }: EntryTemplate, key: string): void => {
+    const wantsProxy = kind === 'redirect' || kind === 'refuse';
+    const ruleset = wantsProxy ? context.rulesetId(self, l4) : undefined;
+    // Without a ruleset the proxy could not decide.
+    const action = wantsProxy && ruleset === undefined ? 'deny' : kind;
     if (action !== kind) lacking.add(key);
     else if (lacking.size > 0) lacking.delete(key);
     const { protocol, port, bits: l4Bits } = l4;
     const precedence = PRECEDENCE[action];
     context.setEntry(key, {
       subject: identity,
-      peer,
+      peers,
       direction,
       protocol,
       port,
@@ -102,28 +103,28 @@ export function createSubjectDirection(
     move(next) {
       const last = plan;
       plan = next;
-      write(ANY_PEER, last?.anyPeer ?? NO_ENTRIES, next?.anyPeer ?? NO_ENTRIES);
-      for (const [peer, after] of next?.peers() ?? []) write(peer, last?.peer(peer) ?? NO_ENTRIES, after);
-      for (const [peer, before] of last?.peers() ?? []) {
-        if (!next || next.peer(peer).length === 0) write(peer, before, NO_ENTRIES);
+      for (const [peers, after] of next?.entries() ?? []) {
+        write({ peers, before: last?.entriesOf(peers) ?? NO_ENTRIES, after });
+      }
+      for (const [peers, before] of last?.entries() ?? []) {
+        if (!next || next.entriesOf(peers).length === 0) write({ peers, before, after: NO_ENTRIES });
       }
       writeRulesets();
     },
-    follow({ peers, anyPeer, rulesets: stale }) {
+    follow({ entries, rulesets: stale }) {
       const known = new Set(rulesets.keys());
-      if (anyPeer) write(ANY_PEER, anyPeer.before, anyPeer.after);
-      for (const { peer, before, after } of peers) write(peer, before, after);
+      for (const change of entries) write(change);
       const isNew = rulesets.keys().filter((key) => !known.has(key));
       writeRulesets(stale.union(new Set(isNew)));
     },
     retry() {
       if (!plan || lacking.size === 0) return;
-      for (const [peer, templates] of [[ANY_PEER, plan.anyPeer] as const, ...plan.peers()]) {
+      for (const [peers, templates] of plan.entries()) {
         for (const template of templates) {
-          const key = prefix + peer + template.suffix;
+          const key = prefix + peers + template.suffix;
           if (!lacking.has(key)) continue;
           if (context.rulesetId(self, template.l4) === undefined) return;
-          writeEntry(peer, template, key);
+          writeEntry(peers, template, key);
         }
       }
       writeRulesets();

@@ -3,7 +3,7 @@
 import type { Identity } from '#common/ids.ts';
 import type { Plan } from './plan.ts';
 import { createPlanUsers } from './plan-users.ts';
-import type { PlanSpec, Plans } from './plans.ts';
+import { type PlanSpec, type Plans, planSpec } from './plans.ts';
 import { type CompiledRule, DIRECTIONS, type Direction } from './rules.ts';
 import { createSubjectDirection, type SubjectContext, type SubjectDirection } from './subject.ts';
 
@@ -38,6 +38,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = { subject: 65_536, all: 524_288 };
 
 /** No subjects. `entries`: how many rows there are now. */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createSubjects(
   plans: Plans,
   context: SubjectContext & { entries(): number },
@@ -47,6 +48,7 @@ export function createSubjects(
   const wishes = createPlanUsers(plans);
   const dirty = new Set<SubjectDirection>();
   const blocked = new Set<SubjectDirection>();
+  const lacking = new Set<SubjectDirection>(); // ids of rulesets
   const countOf = (one: SubjectDirection): number => wishes.wantedBy(one)?.entryCount ?? 0;
 
   /** Puts into force what is wanted, if it fits. */
@@ -56,7 +58,9 @@ export function createSubjects(
     if (!subject || !plan) return;
     const more = one.plan ? 0 : plan.entryCount;
     const isTooMuch =
-      countOf(subject.ingress) + countOf(subject.egress) > limits.subject || context.entries() + more > limits.all;
+      plan.isIncomplete ||
+      countOf(subject.ingress) + countOf(subject.egress) > limits.subject ||
+      context.entries() + more > limits.all;
     if (isTooMuch) blocked.add(one);
     else blocked.delete(one);
     const target: Plan | undefined = isTooMuch ? undefined : plan;
@@ -78,6 +82,7 @@ export function createSubjects(
       for (const one of directionsOf(subject)) {
         dirty.delete(one);
         blocked.delete(one);
+        lacking.delete(one);
         one.move(undefined);
         wishes.forget(one);
       }
@@ -110,7 +115,7 @@ export function createSubjects(
       const specs = new Map<SubjectDirection, PlanSpec>();
       for (const one of dirty) {
         const enforcement = subjects.get(one.identity)?.enforcement ?? 'by rules';
-        specs.set(one, { direction: one.direction, rules: one.rules, enforcement });
+        specs.set(one, planSpec({ direction: one.direction, rules: one.rules, enforcement }));
         touched.add(one);
       }
       wishes.wantAll(specs, (one, changes) => {
@@ -119,13 +124,14 @@ export function createSubjects(
       const changed = new Set([...dirty].map((one) => one.identity));
       dirty.clear();
       for (const one of touched) settle(one);
-      for (const subject of subjects.values()) for (const one of directionsOf(subject)) one.retry();
+      for (const one of lacking) {
+        one.retry();
+        if (!one.lacksIds) lacking.delete(one);
+      }
+      for (const one of touched) if (one.lacksIds) lacking.add(one);
       return changed;
     },
-    problems: () => [
-      ...[...blocked].map((one) => tooMany(one, countOf(one))),
-      ...[...subjects.values()].flatMap(directionsOf).flatMap(lackOfIds),
-    ],
+    problems: () => [...[...blocked].map((one) => tooMany(one, countOf(one))), ...[...lacking].flatMap(lackOfIds)],
   };
 }
 

@@ -1,4 +1,4 @@
-// Entries without subject and peer, each list kept once however many peers and subjects have it.
+// Entries without subject and peers, each list kept once however many sets and subjects have it.
 
 import type { Cookie } from '#common/ids.ts';
 import type { RuleOrigin } from '../tables.ts';
@@ -6,7 +6,7 @@ import { draftKey, type EntryDraft } from './entries.ts';
 import type { L4 } from './l4.ts';
 import type { EntryKind } from './precedence.ts';
 
-/** What a policy entry says, whoever its subject and peer are. */
+/** What a policy entry says, whoever its subject and peers are. */
 export interface EntryTemplate {
   readonly l4: L4;
   readonly key: number; // l4Key
@@ -16,16 +16,18 @@ export interface EntryTemplate {
   readonly cookie: Cookie;
 }
 
-/** The entries of a peer. Equal lists are the same list. */
+/** The entries of a set of peers. Equal lists are the same list. */
 export type Templates = readonly EntryTemplate[];
 
 export interface TemplateStore {
   /** Takes a reference on the list for these drafts; their cookies are held with it. */
   acquire(drafts: readonly EntryDraft[]): Templates;
+  /** Takes another reference on a list. False: it is no longer held. */
+  hold(templates: Templates): boolean;
   release(templates: Templates): void;
 }
 
-/** What to do with a peer's rows when its list becomes another one. */
+/** What to do with the rows of a set when its list becomes another one. */
 export interface TemplateDiff {
   readonly set: Templates;
   readonly remove: Templates;
@@ -69,6 +71,11 @@ export function createTemplateStore(cookies: {
       }
       held.references++;
       return held.templates;
+    },
+    hold(templates) {
+      const held = byList.get(templates);
+      if (held) held.references++;
+      return held !== undefined || templates.length === 0;
     },
     release(templates) {
       if (templates.length === 0) return;

@@ -2,7 +2,7 @@
 //
 //  1. An address of an endpoint whose row changes is closed first (to the kernel an endpoint that is not ready) and opened
 //     last: in between nobody meets it under a mix of old and new.
-//  2. Every other prefix moves between the two stages of policy (transition.ts): before, an address has at most the rights
+//  2. Every other prefix moves between the two stages of policy (policy-sync.ts): before, an address has at most the rights
 //     that its old identity had, afterwards at most those that its new one will have. Each address changes once, from its
 //     old identity to its new one: what is set goes longest prefix first, then what is deleted shortest first.
 //  3. What finds no room holds back what would give its addresses to somebody else: wider prefixes that change, and

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CtKey, ctEntry, ctKey } from '#bpf/abi.ts';
+import { type CtKey, ctEntry, ctKey, PURGE_ADDRESSES } from '#bpf/abi.ts';
 import { connectionKey } from '#bpf/connection.ts';
 import { address } from '#common/ip.ts';
 import { type ConntrackTable, createConntrack } from './conntrack.ts';
@@ -18,6 +18,12 @@ const key = (from: string, to: string, port = 1000): CtKey =>
 function table(rows: Row[], onSlice = (): void => {}): ConntrackTable {
   const same = (a: CtKey, b: CtKey): boolean => Buffer.compare(ctKey.encode(a), ctKey.encode(b)) === 0;
   return {
+    forget(addresses) {
+      assert.ok(addresses.length > 0 && addresses.length <= PURGE_ADDRESSES, `${addresses.length} at once`);
+      const gone = rows.filter((r) => addresses.includes(r.key.ipA) || addresses.includes(r.key.ipB));
+      for (const row of gone) rows.splice(rows.indexOf(row), 1);
+      return gone.length;
+    },
     get(k) {
       const row = rows.find((r) => same(r.key, k));
       return row && { ...NO_ENTRY, expires: row.expires };
@@ -61,6 +67,23 @@ describe('createConntrack', () => {
       [key('10.0.0.2', '10.0.0.3'), key('10.0.0.10', '10.0.0.11')],
     );
     assert.equal(conntrack.stats().purgedTotal, 3);
+  });
+
+  it('purges in as many runs as the addresses need, each address once', async () => {
+    const addresses = Array.from({ length: PURGE_ADDRESSES + 1 }, (_, i) => address(`10.0.1.${i}`));
+    const rows = addresses.map((_, i) => ({ key: key(`10.0.1.${i}`, '10.0.0.2'), expires: 1 }));
+    let runs = 0;
+    const inMemory = table(rows);
+    const counted = {
+      ...inMemory,
+      forget(some: typeof addresses) {
+        runs++;
+        return inMemory.forget(some);
+      },
+    };
+    const conntrack = createConntrack(counted, () => 0);
+    assert.equal(await conntrack.purge([...addresses, ...addresses]), addresses.length);
+    assert.deepEqual([runs, rows.length], [2, 0]);
   });
 
   it('collects what has expired, over the wrap of the clock, and not what a packet has just revived', async () => {

@@ -18,6 +18,8 @@ export interface EndpointSync {
   evict(): readonly Address[];
   /** What is to be done with addresses that are not endpoints' between the two stages of policy, and for its plan. */
   readonly prefixes: Pick<AddressSync, 'move' | 'isFresh' | 'isLeaving'>;
+  /** Addresses of the endpoints that are about to be let in. */
+  arriving(): Iterable<Address>;
   /** Gives every address its identity, and lets endpoints in whose policy is complete. */
   admit(isComplete: (identity: Identity) => boolean): void;
   /** Identities of the endpoints that the maps know: the kernel may ask for their policy. */
@@ -80,6 +82,12 @@ export function createEndpointSync(
       round = round.union(dirty);
       dirty = new Set();
       return orphaned;
+    },
+    *arriving() {
+      for (const key of round) {
+        const row = tables.endpoints.get(key);
+        if (row) yield* addressesOf(row);
+      }
     },
     admit(isComplete) {
       addresses.open();

@@ -5,10 +5,11 @@ import type { FlowVerdict } from '#bpf/testing/verdict.ts';
 import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import { type Address, address, covers, familyOf, formatAddress, parseCidr } from '#common/ip.ts';
 import { IP_PROTOCOL, type L4 } from '../policy/l4.ts';
+import { ANY_PEERS } from '../policy/peer-sets.ts';
+import { type Decision, decide, wideness } from '../policy/verdict.ts';
 import type { FlowEnd, KernelFlow } from './kernel-verdicts.fixture.ts';
-import { ANY_PEER } from './random-tables.fixture.ts';
+import { setsOf, type TableEntry } from './random-tables.fixture.ts';
 import { NODE, OUTSIDE, PODS, type World } from './random-world.fixture.ts';
-import { decide, type Entry, NO_ENTRIES, wideness } from './verdict.ts';
 
 export interface Fate {
   /** 0: nothing passes, 1: what the proxy lets through, 2: everything. */
@@ -63,19 +64,21 @@ export function fateOf(verdict: FlowVerdict | undefined): Fate {
 export function idealFate(world: World, { from, to, protocol, port }: KernelFlow): Pick<Fate, 'level' | 'rulesets'> {
   const [sender, receiver] = [whoIs(world, from), whoIs(world, to)];
   const l4 = { protocol: IP_PROTOCOL[protocol], port, bits: 24 };
-  const sides: { readonly direction: string; readonly entry: Entry | undefined; readonly ofHost: boolean }[] = [];
+  const sides: { readonly direction: string; readonly decision: Decision<TableEntry>; readonly ofHost: boolean }[] = [];
   const ask = (direction: 'ingress' | 'egress', subject: Identity, peer: Identity): void => {
-    const entry = ask1(world, { direction, subject, peer, l4 });
-    sides.push({ direction, entry, ofHost: subject === RESERVED.host });
+    const decision = ask1(world, { direction, subject, peer, l4 });
+    sides.push({ direction, decision, ofHost: subject === RESERVED.host });
   };
   const isHost = (who: Who): boolean => who.identity === RESERVED.host;
   if (sender.isPod) ask('egress', sender.identity, receiver.identity);
   else if (isHost(sender) && world.host.egress && !receiver.isPod) ask('egress', sender.identity, receiver.identity);
   if (receiver.isPod) ask('ingress', receiver.identity, sender.identity);
   else if (isHost(receiver) && world.host.ingress) ask('ingress', receiver.identity, sender.identity);
-  const levels = sides.map(({ entry, ofHost }) => (ofHost && entry?.action === 'redirect' ? 0 : wideness(entry)));
-  const rulesets = sides.flatMap(({ direction, entry }) =>
-    entry?.action === 'redirect' ? [`${direction} ${entry.ruleset}`] : [],
+  const levels = sides.map(({ decision, ofHost }) =>
+    ofHost && decision.verdict === 'redirect' ? 0 : wideness(decision),
+  );
+  const rulesets = sides.flatMap(({ direction, decision: { verdict, entry } }) =>
+    verdict === 'redirect' ? [`${direction} ${entry?.ruleset}`] : [],
   );
   return { level: Math.min(2, ...levels) as 0 | 1 | 2, rulesets };
 }
@@ -101,9 +104,13 @@ function whoIs(world: World, end: FlowEnd): Who {
 function ask1(
   world: World,
   q: { readonly direction: string; readonly subject: Identity; readonly peer: Identity; readonly l4: L4 },
-): Entry | undefined {
+): Decision<TableEntry> {
   const table = world.policy.get(`${q.subject} ${q.direction}`);
-  return decide(table?.get(q.peer) ?? NO_ENTRIES, table?.get(ANY_PEER) ?? NO_ENTRIES, q.l4);
+  const sets = setsOf(q.peer, table?.keys() ?? []);
+  return decide(
+    [ANY_PEERS, ...sets].map((set) => table?.get(set)),
+    q.l4,
+  );
 }
 
 function bitsOf(text: string): number {

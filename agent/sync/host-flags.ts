@@ -1,7 +1,7 @@
 // The bits of node_config that say in which directions the node itself is under policy.
 
 import { NODE_HOST_EGRESS, NODE_HOST_INGRESS, type NodeConfig } from '#bpf/abi.ts';
-import type { HostEnforcement } from './policy-sync.ts';
+import type { HostEnforcement } from './policy-change.ts';
 
 /** What the flags say. */
 export function hostEnforcement(flags: number): HostEnforcement {

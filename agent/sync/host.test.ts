@@ -11,19 +11,19 @@ import {
   NODE_HOST_INGRESS,
   type NodeConfig,
   type PolicyCounter,
-  type PolicyKey,
+  type PolicyCounterKey,
 } from '#bpf/abi.ts';
 import { identity, RESERVED } from '#common/ids.ts';
 import { type Address, address, formatAddress } from '#common/ip.ts';
 import { createTable, type Table } from '#common/table.ts';
 import { createTables, HOST_ENDPOINT, type Tables } from '../tables.ts';
 import { type FakeKernel, fakeKernel } from './kernel.fixture.ts';
-import { endpointRow, policyRow } from './random-world.fixture.ts';
+import { endpointRow, only, policyRow } from './random-world.fixture.ts';
 import { createSync, type Sync } from './sync.ts';
 
 const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 const ROW = { direction: 'ingress', protocol: 0, port: 0, l4Bits: 0, action: 'allow', precedence: 1 } as const;
-const HOST_ROW = { ...ROW, subject: RESERVED.host, peer: identity(300), ruleset: 0, cookie: 1 };
+const HOST_ROW = { ...ROW, subject: RESERVED.host, peers: only(identity(300)), ruleset: 0, cookie: 1 };
 const BITS = NODE_HOST_INGRESS | NODE_HOST_EGRESS;
 
 interface Rig {
@@ -113,6 +113,8 @@ describe('sync of the node itself', () => {
       if (((r.config()?.flags ?? 0) & BITS) !== 0) assert.equal(r.kernel.maps.policy.size, 1);
     };
     await r.sync.apply();
+    r.kernel.onStep = undefined;
+    await setImmediate();
     assert.equal(r.kernel.maps.policy.size, 0);
   });
 
@@ -239,22 +241,23 @@ describe('audit mode of an endpoint', () => {
 });
 
 describe('counters of policy entries', () => {
+  const NO_ENTRY = 255;
   const used: PolicyCounter = { hits: 3n, audited: 0n, lastUsed: 9 };
-  const keyOf = (subject: number, prefixlen: number): PolicyKey => ({
-    prefixlen,
+  const keyOf = (subject: number, l4Bits: number): PolicyCounterKey => ({
     subject,
-    peer: 0,
+    peers: 0,
     direction: 1,
     protocol: 0,
     port: 0,
+    l4Bits,
   });
-  const row = policyRow({ ...ROW, subject: identity(300), peer: RESERVED.any, ruleset: 0, cookie: 1 });
+  const row = policyRow({ ...ROW, subject: identity(300), peers: only(RESERVED.any), ruleset: 0, cookie: 1 });
 
   it('go with their entries, and that of no entry with the subject', async () => {
     const r = rig();
     r.tables.desired.policy.set(...row);
     await r.sync.apply();
-    for (const prefixlen of [0, 72]) r.kernel.maps.policy_counters.set(keyOf(300, prefixlen) as never, used as never);
+    for (const l4Bits of [0, NO_ENTRY]) r.kernel.maps.policy_counters.set(keyOf(300, l4Bits) as never, used as never);
     r.tables.desired.policy.set(row[0], { ...row[1], action: 'deny', precedence: 2 });
     await r.sync.apply();
     assert.equal(r.kernel.maps.policy_counters.size, 2, 'an entry that changes keeps its counter');
@@ -268,8 +271,9 @@ describe('counters of policy entries', () => {
     const r = rig();
     r.tables.desired.policy.set(...row);
     await r.sync.apply();
-    for (const subject of [300, 301]) r.kernel.maps.policy_counters.set(keyOf(subject, 72) as never, used as never);
-    rig(r.tables, r.kernel);
+    for (const subject of [300, 301]) r.kernel.maps.policy_counters.set(keyOf(subject, 0) as never, used as never);
+    await rig(r.tables, r.kernel).sync.apply();
+    await setImmediate();
     assert.equal(r.kernel.maps.policy_counters.size, 1);
   });
 });

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import type { PolicyKey, PolicyValue, SubjectValue } from '#bpf/abi.ts';
 import { type Address, address, formatAddress } from '#common/ip.ts';
 import { edit, podYaml, random } from '../compute/random.fixture.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
@@ -127,19 +128,34 @@ it('ends right when the tables change while an update is being carried out', asy
   quiet = true;
   assert.equal((await sync.apply()).complete, true);
   sync.close();
+  assert.equal(kernel.maps.policy.size, entriesInForce(kernel).length, 'no edition is left over');
 
   const fresh = fakeKernel();
   const other = start(fresh);
   await other.apply();
   other.close();
-  const rows = (of: FakeKernel, map: 'policy' | 'identities' | 'endpoints' | 'endpoint_addrs'): readonly string[] =>
+  assert.deepEqual(entriesInForce(kernel), entriesInForce(fresh));
+  const rows = (of: FakeKernel, map: 'identities' | 'endpoints' | 'endpoint_addrs'): readonly string[] =>
     of.maps[map]
       .entries()
       .map((row) => JSON.stringify(row))
       .sort();
-  for (const map of ['policy', 'identities', 'endpoints', 'endpoint_addrs'] as const) {
+  for (const map of ['identities', 'endpoints', 'endpoint_addrs'] as const) {
     assert.deepEqual(rows(kernel, map), rows(fresh, map), map);
   }
   const all = requests();
   assert.deepEqual(all.map(kernel.passes), all.map(fresh.passes));
 });
+
+/** Entries by who is asked, whatever the number of their edition. */
+function entriesInForce({ maps }: FakeKernel): readonly string[] {
+  const names = new Map<number, string>();
+  for (const [id, { ingress, egress }] of maps.subjects.entries() as readonly (readonly [number, SubjectValue])[]) {
+    assert.deepEqual([ingress.also, egress.also], [0, 0]);
+    names.set(ingress.edition, `${id} ingress`);
+    names.set(egress.edition, `${id} egress`);
+  }
+  return (maps.policy.entries() as readonly (readonly [PolicyKey, PolicyValue])[])
+    .map(([{ edition, ...key }, value]) => JSON.stringify([names.get(edition), key, value]))
+    .sort();
+}

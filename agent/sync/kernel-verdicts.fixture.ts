@@ -114,7 +114,7 @@ function over(topology: Topology, devices: readonly Ifindex[]): KernelVerdicts {
       peers.forget();
       let used = 0;
       copy(wanted.endpoints, desired.endpoints, (row) => (row.endpoint.device ? place(row, devices, used++) : row));
-      for (const name of ['identities', 'addresses', 'policy', 'rulesets', 'enforcement'] as const) {
+      for (const name of ['identities', 'addresses', 'policy', 'peerSets', 'rulesets', 'enforcement'] as const) {
         copy<unknown>(wanted[name], desired[name] as Table<unknown>, (row) => row);
       }
       for (const row of desired.endpoints.values()) addSpareAddresses(desired, row);
@@ -144,6 +144,8 @@ function over(topology: Topology, devices: readonly Ifindex[]): KernelVerdicts {
 function watched(maps: SyncMaps, onWrite: () => void): SyncMaps {
   const watch = (map: TypedMap<unknown, unknown>): TypedMap<unknown, unknown> => ({
     ...map,
+    setMany: () => 0, // one by one
+    deleteMany: () => 0,
     set(key, value) {
       map.set(key, value);
       onWrite();

@@ -10,7 +10,7 @@ import { type Identity, identity, RESERVED } from '#common/ids.ts';
 import { address, formatCidr, parseCidr } from '#common/ip.ts';
 import { createTables, HOST_ENDPOINT, type Tables } from '../tables.ts';
 import { createKernelVerdicts, type FlowEnd, type KernelVerdicts } from './kernel-verdicts.fixture.ts';
-import { endpointRow, policyRow } from './random-world.fixture.ts';
+import { endpointRow, know, only, policyRow, type WrittenRow } from './random-world.fixture.ts';
 
 let kernel: KernelVerdicts;
 before(async () => {
@@ -33,10 +33,9 @@ function prefix(tables: Tables, text: string, id: Identity, flags = 0): void {
   tables.desired.addresses.set(text, { cidr: cidr.value, identity: id, flags });
 }
 
-type Row = Parameters<typeof policyRow>[0];
-const ROW: Row = {
+const ROW: WrittenRow = {
   subject: X,
-  peer: RESERVED.any,
+  peers: only(RESERVED.any),
   direction: 'ingress',
   protocol: 0,
   port: 0,
@@ -47,11 +46,12 @@ const ROW: Row = {
   cookie: 0,
 };
 
-function scene(entries: readonly Partial<Row>[]): Tables {
+function scene(entries: readonly Partial<WrittenRow>[]): Tables {
   const tables = createTables();
   pod(tables, 'x', { id: X, ip4: '10.0.1.1', ip6: 'fd00::1:1' });
   pod(tables, 'y', { id: Y, ip4: '10.0.1.2' });
   prefix(tables, '192.0.2.0/24', PREFIX);
+  know(tables.desired, X, Y, PREFIX, ...Object.values(RESERVED));
   for (const [i, entry] of entries.entries())
     tables.desired.policy.set(...policyRow({ ...ROW, cookie: i + 1, ...entry }));
   return tables;
@@ -61,7 +61,7 @@ const web = { protocol: 6, port: 80, l4Bits: 24 };
 const openY = { subject: Y, direction: 'egress' } as const;
 interface Case {
   readonly name: string;
-  readonly entries: readonly Partial<Row>[];
+  readonly entries: readonly Partial<WrittenRow>[];
   readonly from: FlowEnd;
   readonly to: FlowEnd;
   readonly flow?: { readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6'; readonly port: number };
@@ -74,7 +74,7 @@ const y = { endpoint: 'a/y' };
 const CASES: readonly Case[] = [
   {
     name: 'both ends here: both policies',
-    entries: [openY, { peer: Y, ...web }],
+    entries: [openY, { peers: only(Y), ...web }],
     from: y,
     to: x,
     egress: ['allow', MATCH_ALL, 1],
@@ -90,7 +90,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'an address that is an endpoint is that endpoint',
-    entries: [openY, { peer: Y, ...web }],
+    entries: [openY, { peers: only(Y), ...web }],
     from: { address: '10.0.1.2' },
     to: { address: '10.0.1.1' },
     egress: ['allow', MATCH_ALL, 1],
@@ -114,14 +114,14 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'a prefix by its identity',
-    entries: [{ peer: PREFIX }],
+    entries: [{ peers: only(PREFIX) }],
     from: { address: '192.0.2.200' },
     to: x,
     ingress: ['allow', 1, 1],
   },
   {
     name: 'an address beside the prefix',
-    entries: [{ peer: PREFIX }],
+    entries: [{ peers: only(PREFIX) }],
     from: { address: '192.0.3.1' },
     to: x,
     ingress: ['deny', MATCH_NONE, 0],
@@ -152,14 +152,14 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'the host is a peer like others',
-    entries: [{ peer: Y }],
+    entries: [{ peers: only(Y) }],
     from: { identity: RESERVED.host },
     to: x,
     ingress: ['deny', MATCH_NONE, 0],
   },
   {
     name: 'an identity without an address',
-    entries: [{ peer: RESERVED.health }],
+    entries: [{ peers: only(RESERVED.health) }],
     from: { identity: RESERVED.health },
     to: x,
     flow: { protocol: 'SCTP', port: 7 },
@@ -178,7 +178,7 @@ for (const { name, entries, from, to, flow = WEB, egress, ingress } of CASES) {
 }
 
 test("the host's own policy is asked when it is enforced", async () => {
-  const tables = scene([openY, { subject: RESERVED.host, peer: Y }]);
+  const tables = scene([openY, { subject: RESERVED.host, peers: only(Y) }]);
   const flow = { from: y, to: { identity: RESERVED.host }, protocol: 'TCP', port: 22 } as const;
   await kernel.load(tables.desired);
   assert.equal(kernel.ask(flow).ingress, undefined);
@@ -197,7 +197,7 @@ test("the host's own policy is asked when it is enforced", async () => {
 test('nine thousand questions over a thousand loads take seconds', async () => {
   const begun = performance.now();
   for (let load = 0; load < 100; load++) {
-    await kernel.load(scene([openY, { peer: Y, protocol: 6, port: load + 1, l4Bits: 24 }]).desired);
+    await kernel.load(scene([openY, { peers: only(Y), protocol: 6, port: load + 1, l4Bits: 24 }]).desired);
     for (let port = 1; port <= 9; port++) {
       const { ingress } = kernel.ask({ from: y, to: x, protocol: 'TCP', port: load + port });
       assert.equal(ingress?.action, port === 1 ? 'allow' : 'deny');

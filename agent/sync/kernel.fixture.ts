@@ -2,14 +2,19 @@
 // would make of a request on a new connection at this very moment.
 
 import {
-  ACTION_ALLOW,
-  ACTION_REDIRECT,
   ADDR_MANAGED,
+  ENTRY_ALLOW,
+  ENTRY_DENY,
+  ENTRY_REDIRECT,
   type IdentityKey,
   type IdentityValue,
   MAPS,
+  PEER_FIRST,
+  PEER_SECOND,
+  type PeerSetsValue,
   POLICY_EGRESS,
   POLICY_INGRESS,
+  type PolicyValue,
 } from '#bpf/abi.ts';
 import { type Address, formatAddress, masked } from '#common/ip.ts';
 import { createPublished, type Publication } from '../control/published.ts';
@@ -44,6 +49,12 @@ interface Peer {
   readonly refused: boolean;
 }
 
+/** 0: denied, 1: by the proxy, 2: allowed. */
+interface Answer {
+  readonly level: 0 | 1 | 2;
+  readonly ruleset: number;
+}
+
 const WORLD = 9;
 
 /** Empty maps, proxies that know nothing. */
@@ -51,6 +62,8 @@ const WORLD = 9;
 export function fakeKernel(): FakeKernel {
   const names = [
     'policy',
+    'subjects',
+    'peer_sets',
     'policy_counters',
     'lifelines',
     'identities',
@@ -67,28 +80,40 @@ export function fakeKernel(): FakeKernel {
   const step = (): void => kernel.onStep?.();
   for (const name of names) maps[name].onWrite = step;
 
-  const ask = (subject: number, peer: number, direction: number, port: number): { action: number; ruleset: number } => {
-    const lookup = (
-      who: number,
-    ): { action: number; ruleset: number; precedence: number; l4Bits: number } | undefined => {
-      const covers = l4Covers({ protocol: 6, port, bits: 24 });
-      for (let i = covers.length - 1; i >= 0; i--) {
-        const l4 = covers[i];
-        if (!l4) continue;
-        const key = { prefixlen: 72 + l4.bits, subject, peer: who, direction, protocol: l4.protocol, port: l4.port };
-        const value = maps.policy.get(key);
-        if (value) return value;
-      }
-      return undefined;
-    };
-    const own = lookup(peer);
-    const any = lookup(0);
-    const won =
-      !own ||
-      (any && (any.precedence > own.precedence || (any.precedence === own.precedence && any.l4Bits > own.l4Bits)))
-        ? any
-        : own;
-    return won ?? { action: 2, ruleset: 0 };
+  const lookup = (edition: number, peers: number, port: number): PolicyValue | undefined => {
+    for (const { bits, protocol, port: prefix } of l4Covers({ protocol: 6, port, bits: 24 }).toReversed()) {
+      const value = maps.policy.get({ prefixlen: 72 + bits, edition, peers, protocol, port: prefix });
+      if (value) return value;
+    }
+    return undefined;
+  };
+  const blocksOf = (peer: number): readonly PeerSetsValue[] | undefined => {
+    const blocks: PeerSetsValue[] = [];
+    for (let block = 0; ; block++) {
+      const value = maps.peer_sets.get({ identity: peer, block });
+      if (!value) return undefined;
+      blocks.push(value);
+      if (value.more === 0) return blocks;
+    }
+  };
+  const askEdition = (edition: number, blocks: readonly PeerSetsValue[] | undefined, port: number): Answer => {
+    if (!blocks || edition === 0) return { level: 0, ruleset: 0 };
+    const sets = [0, ...blocks.flatMap(({ sets }) => sets).filter((set) => set > 0)];
+    const holding = sets.flatMap((set) => lookup(edition, set, port) ?? []);
+    const [won] = holding.toSorted((a, b) => b.precedence - a.precedence || b.l4Bits - a.l4Bits);
+    const isAllowed = holding.some(({ action }) => action === ENTRY_ALLOW || action === ENTRY_REDIRECT);
+    if (!won || won.action === ENTRY_DENY || !isAllowed) return { level: 0, ruleset: 0 };
+    return won.action === ENTRY_ALLOW ? { level: 2, ruleset: 0 } : { level: 1, ruleset: won.ruleset };
+  };
+  const ask = (subject: number, peer: number, direction: number, port: number): Answer => {
+    const row = maps.subjects.get(subject);
+    const use = direction === POLICY_EGRESS ? row?.egress : row?.ingress;
+    if (!use) return { level: 0, ruleset: 0 };
+    const blocks = blocksOf(peer);
+    const first = askEdition(use.edition, blocks, port);
+    if (use.also === 0 || blocks?.[0]?.only === PEER_FIRST) return first;
+    const second = askEdition(use.also, blocks, port);
+    return blocks?.[0]?.only === PEER_SECOND || second.level <= first.level ? second : first;
   };
   const longestPrefix = (ip: Address): { readonly identity: number; readonly flags: number } | undefined => {
     const rows = maps.identities.entries() as readonly (readonly [IdentityKey, IdentityValue])[];
@@ -108,9 +133,8 @@ export function fakeKernel(): FakeKernel {
     if (known && known.flags & ADDR_MANAGED) return undefined;
     return { identity: known?.identity ?? WORLD, local: false };
   };
-  const allowed = ({ action, ruleset }: { action: number; ruleset: number }, peer: number, method: string): boolean => {
-    if (action === ACTION_ALLOW) return true;
-    if (action !== ACTION_REDIRECT) return false;
+  const allowed = ({ level, ruleset }: Answer, peer: number, method: string): boolean => {
+    if (level !== 1) return level === 2;
     const own = (rulesets.get(ruleset) ?? []).filter((p) => p.anyPeer || p.identities.includes(peer));
     if (own.some((p) => p.refused)) return false;
     return own.some((p) => p.wildcard || p.http.some((h) => h.method === '' || h.method === method));

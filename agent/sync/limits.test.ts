@@ -2,31 +2,30 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Identity, identity } from '#common/ids.ts';
+import { setImmediate } from 'node:timers/promises';
+import { type Identity, identity, type PeerSetId, peerSetId } from '#common/ids.ts';
 import { address } from '#common/ip.ts';
-import { type L4, L4_ALL } from '../policy/l4.ts';
+import { type L4, l4Key } from '../policy/l4.ts';
+import { ANY_PEERS } from '../policy/peer-sets.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
+import { decide, type EntryAction, wideness } from '../policy/verdict.ts';
 import { createTables } from '../tables.ts';
-import { createSharedPeerTables } from './entry-table.ts';
 import { createKernelVerdicts, type KernelVerdicts } from './kernel-verdicts.fixture.ts';
-import { createSubject, fit, type Subject } from './policy-subject.ts';
+import { type EditionEntry, type Entries, entryKey, fit, NOTHING } from './policy-subject.ts';
 import { MAX_SUBJECT_ENTRIES } from './policy-sync.ts';
-import { ANY_PEER, PROBES, random, randomStatements, tableOf } from './random-tables.fixture.ts';
-import { endpointRow, policyRow } from './random-world.fixture.ts';
-import { decide, type EntryAction, isNarrower, NO_ENTRIES } from './verdict.ts';
+import { PEERS, PROBES, random, randomStatements, setsOf, tableOf } from './random-tables.fixture.ts';
+import { endpointRow, know, only, policyRow } from './random-world.fixture.ts';
 
 const X = identity(300);
 const FIRST = 1000; // identity of the first of many peers
 
 describe('fit', () => {
-  const subjectOf = (rows: readonly (readonly [number, EntryAction])[]): Subject => {
-    const subject = createSubject(X, 'ingress', createSharedPeerTables());
-    for (const [peer, action] of rows) {
-      const entry = { l4: L4_ALL, l4Bits: 0, action, precedence: 1, ruleset: 0, cookie: 0 };
-      subject.wantedCount += subject.wanted.put(identity(peer), entry);
-    }
-    return subject;
-  };
+  const tableOfRows = (rows: readonly (readonly [number, EntryAction])[]): Entries =>
+    new Map(rows.map(([peers, action]) => entryOf(peers, action)).map((entry) => [entryKey(entry), entry]));
+  const entryOf = (peers: number, action: EntryAction): EditionEntry => ({
+    ...{ peers: peerSetId(peers), protocol: 0, port: 0, l4Bits: 0 },
+    ...{ action, precedence: 1, ruleset: 0, cookie: 0 },
+  });
   const cases = [
     {
       what: 'all that fits',
@@ -64,43 +63,59 @@ describe('fit', () => {
         [5, 'deny'],
         [6, 'deny'],
       ],
-      limit: 2,
+      limit: 1,
       left: [],
     },
   ] as const;
   for (const { what, rows, limit, left } of cases) {
     it(`keeps ${what}`, () => {
-      assert.deepEqual([...fit(subjectOf(rows), limit).keys()].sort(), left);
+      const kept = [...fit(tableOfRows(rows), limit, NOTHING).values()];
+      assert.deepEqual(kept.map(({ peers }) => peers).sort(), left);
     });
   }
 
-  it('keeps peers that have entries already before others', () => {
-    const subject = subjectOf([
+  it('keeps what is in force already before what is not', () => {
+    const wanted = tableOfRows([
       [5, 'allow'],
       [6, 'allow'],
     ]);
-    subject.actual.put(identity(6), { l4: L4_ALL, l4Bits: 0, action: 'allow', precedence: 1, ruleset: 0, cookie: 0 });
-    assert.deepEqual([...fit(subject, 1).keys()], [6]);
+    const [kept] = fit(wanted, 1, tableOfRows([[6, 'allow']])).values();
+    assert.equal(kept?.peers, 6);
   });
 
   it('never gives anybody more than all of it would', () => {
     for (let seed = 1; seed <= 1000; seed++) {
       const pick = random(seed);
-      const subject = createSubject(X, 'ingress', createSharedPeerTables());
-      for (const [peer, entries] of tableOf(randomStatements(pick))) {
-        for (const entry of entries.values()) subject.wantedCount += subject.wanted.put(peer, entry);
+      const wanted = new Map<string, EditionEntry>();
+      for (const [peers, entries] of tableOf(randomStatements(pick))) {
+        for (const { l4, ...entry } of entries.values()) {
+          const written = { ...entry, peers, protocol: l4.protocol, port: l4.port };
+          wanted.set(entryKey(written), written);
+        }
       }
-      const limit = pick(subject.wantedCount + 1);
-      const cut = fit(subject, limit);
-      assert.ok([...cut.values()].reduce((sum, entries) => sum + entries.size, 0) <= limit);
-      for (const peer of [...subject.wanted.keys(), identity(999)]) {
-        const say = (table: typeof cut, l4: L4) =>
-          decide(table.get(peer) ?? NO_ENTRIES, table.get(ANY_PEER) ?? NO_ENTRIES, l4);
-        for (const l4 of PROBES) assert.ok(isNarrower(say(cut, l4), say(subject.wanted, l4)), `seed ${seed}`);
+      const limit = pick(wanted.size + 1);
+      const cut = fit(wanted, limit, NOTHING);
+      assert.ok(cut.size <= limit);
+      for (const peer of [...PEERS, identity(999)]) {
+        for (const l4 of PROBES) {
+          assert.ok(wideness(say(cut, peer, l4)) <= wideness(say(wanted, peer, l4)), `seed ${seed}`);
+        }
       }
     }
   });
 });
+
+function say(entries: Entries, peer: Identity, l4: L4) {
+  const tables = new Map<PeerSetId, Map<number, EditionEntry>>();
+  for (const entry of entries.values()) {
+    const table = tables.get(entry.peers) ?? new Map<number, EditionEntry>();
+    tables.set(entry.peers, table.set(l4Key({ ...entry, bits: entry.l4Bits }), entry));
+  }
+  return decide(
+    [ANY_PEERS, ...setsOf(peer, tables.keys())].map((set) => tables.get(set)),
+    l4,
+  );
+}
 
 describe('one subject that wants 70,000 entries', () => {
   let kernel: KernelVerdicts;
@@ -117,12 +132,21 @@ describe('one subject that wants 70,000 entries', () => {
       const action = i < denied ? 'deny' : 'allow';
       const peer = identity(FIRST + i);
       const l4 = { protocol: 6, port: 80, l4Bits: 24 };
-      const row = { subject: X, direction: 'ingress', peer, ...l4, action, precedence: PRECEDENCE[action] } as const;
+      const row = {
+        subject: X,
+        direction: 'ingress',
+        peers: only(peer),
+        ...l4,
+        action,
+        precedence: PRECEDENCE[action],
+      } as const;
       desired.policy.set(...policyRow({ ...row, ruleset: 0, cookie: 0 }));
     }
     for (let i = 0; i < 5; i++) {
       // one at the beginning, one at the end, one in the middle
-      desired.addresses.set(...addressRow(i, identity(FIRST + Math.floor(((count - 1) * i) / 4))));
+      const peer = identity(FIRST + Math.floor(((count - 1) * i) / 4));
+      desired.addresses.set(...addressRow(i, peer));
+      know(desired, peer);
     }
     return await kernel.tryLoad(desired);
   };
@@ -136,11 +160,14 @@ describe('one subject that wants 70,000 entries', () => {
       return kernel.tryAsk(flow)?.ingress?.action ?? 'dropped';
     });
   const policyStatus = () => kernel.sync.maps().find(({ name }) => name === 'policy');
-  const inKernel = (): number => kernel.topology.datapath.maps.policy.count();
+  const inKernel = async (): Promise<number> => {
+    await setImmediate(); // what nobody asks for any more is deleted when nobody waits
+    return kernel.topology.datapath.maps.policy.count();
+  };
 
   it('gets 64,000 of 64,000', async () => {
     assert.equal((await load(64_000, 10)).complete, true);
-    assert.equal(inKernel(), 64_000);
+    assert.equal(await inKernel(), 64_000);
     assert.deepEqual(answers(), ['deny', 'allow', 'allow', 'allow', 'allow']);
     assert.equal(policyStatus()?.lastError, '');
   });
@@ -148,7 +175,7 @@ describe('one subject that wants 70,000 entries', () => {
   it('gets as many as one may have, all that deny among them, and says so', async () => {
     const { complete } = await load(70_000, 10);
     assert.equal(complete, false);
-    assert.equal(inKernel(), MAX_SUBJECT_ENTRIES);
+    assert.equal(await inKernel(), MAX_SUBJECT_ENTRIES);
     assert.deepEqual(answers(), ['deny', 'allow', 'allow', 'allow', 'deny'], 'the last found no room');
     const text = 'Cannot write map "policy": identity 300 wants 70000 entries for ingress, at most 65536 are possible';
     assert.equal(policyStatus()?.lastError, text);
@@ -159,13 +186,13 @@ describe('one subject that wants 70,000 entries', () => {
 
   it('gets nothing if what denies is too much', async () => {
     assert.equal((await load(70_000, 69_999)).complete, false);
-    assert.equal(inKernel(), 0);
+    assert.equal(await inKernel(), 0);
     assert.deepEqual(answers(), ['deny', 'deny', 'deny', 'deny', 'deny']);
   });
 
   it('gets all again when it wants less', async () => {
     assert.equal((await load(60_000, 10)).complete, true);
-    assert.equal(inKernel(), 60_000);
+    assert.equal(await inKernel(), 60_000);
     assert.deepEqual(answers(), ['deny', 'allow', 'allow', 'allow', 'allow']);
     assert.equal(policyStatus()?.lastError, '');
   });

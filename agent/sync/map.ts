@@ -10,6 +10,9 @@ export interface TypedMap<K, V> {
   /** False: there was no such entry. */
   delete(key: K): boolean;
   entries(): readonly (readonly [K, V])[];
+  /** Many writes in this order, with fewer system calls. Returns how many were made: the next one fails. */
+  setMany?(entries: readonly (readonly [K, V])[]): number;
+  deleteMany?(keys: readonly K[]): number;
 }
 
 /** Bytes of keys or values: to compare them, and because they take less memory than objects. */
@@ -42,8 +45,13 @@ export interface CountedMap<K, V> {
   add(key: K, value: V): boolean;
   /** The same for one that was there. */
   replace(key: K, value: V): boolean;
-  /** Removes an entry that was there. False: it failed, which is counted. */
+  /** Removes an entry. False: it failed, which is counted. A missing entry is a success. */
   delete(key: K): boolean;
+  /** The same for many, in this order. Returns how many were done; the next one failed, which is counted. */
+  addMany(entries: readonly (readonly [K, V])[]): number;
+  replaceMany(entries: readonly (readonly [K, V])[]): number;
+  /** All of them must be there. */
+  deleteMany(keys: readonly K[]): number;
   status(): MapStatusRow;
   /** Forgets the last error: called when a round of writes begins. */
   settle(): void;
@@ -69,6 +77,20 @@ export function countMap<K, V>(name: string, map: TypedMap<K, V>): CountedMap<K,
       return false;
     }
   };
+  const add = (key: K, value: V): boolean => {
+    if (!attempt(() => map.set(key, value), 'updates')) return false;
+    size++;
+    return true;
+  };
+  const remove = (key: K): boolean => {
+    let had = false;
+    const write = (): void => {
+      had = map.delete(key);
+    };
+    if (!attempt(write, 'deletes')) return false;
+    if (had) size--;
+    return true;
+  };
   return {
     capacity: map.capacity,
     get size() {
@@ -79,22 +101,37 @@ export function countMap<K, V>(name: string, map: TypedMap<K, V>): CountedMap<K,
       size = entries.length;
       return entries;
     },
-    add(key, value) {
-      if (!attempt(() => map.set(key, value), 'updates')) return false;
-      size++;
-      return true;
-    },
+    add,
     replace: (key, value) => attempt(() => map.set(key, value), 'updates'),
-    delete(key) {
-      if (!attempt(() => map.delete(key), 'deletes')) return false;
-      size--;
-      return true;
+    delete: remove,
+    addMany(entries) {
+      const done = map.setMany?.(entries) ?? 0;
+      counts.updates += done;
+      size += done;
+      return done + countWhile(entries.slice(done), ([key, value]) => add(key, value));
+    },
+    replaceMany(entries) {
+      const done = map.setMany?.(entries) ?? 0;
+      counts.updates += done;
+      return done + countWhile(entries.slice(done), ([key, value]) => attempt(() => map.set(key, value), 'updates'));
+    },
+    deleteMany(keys) {
+      const done = map.deleteMany?.(keys) ?? 0;
+      counts.deletes += done;
+      size -= done;
+      return done + countWhile(keys.slice(done), remove);
     },
     status: () => ({ name, entries: size, capacity: map.capacity, ...counts, lastError }),
     settle() {
       lastError = '';
     },
   };
+}
+
+/** How many of the first of `items` are done. */
+function countWhile<T>(items: readonly T[], isDone: (item: T) => boolean): number {
+  const failed = items.findIndex((item) => !isDone(item));
+  return failed < 0 ? items.length : failed;
 }
 
 /**

@@ -1,130 +1,157 @@
 // One subject in one direction: what its policy shall be, what of it is in the map, and how an entry is written there.
 
 import {
-  ACTION_ALLOW,
-  ACTION_AUDIT,
-  ACTION_DENY,
-  ACTION_REDIRECT,
+  ENTRY_ALLOW,
+  ENTRY_AUDIT,
+  ENTRY_DENY,
+  ENTRY_REDIRECT,
+  ENTRY_REFUSE,
   POLICY_EGRESS,
   POLICY_INGRESS,
+  type PolicyCounterKey,
   type PolicyKey,
   type PolicyValue,
 } from '#bpf/abi.ts';
-import { type Identity, identity } from '#common/ids.ts';
-import type { L4 } from '../policy/l4.ts';
+import { type Identity, peerSetId } from '#common/ids.ts';
+import type { EntryAction } from '../policy/verdict.ts';
 import type { PolicyEntryRow } from '../tables.ts';
-import { createEntryTable, type EntryTable, type SharedPeerTables } from './entry-table.ts';
-import type { Entry, EntryAction, PeerTable, SubjectTable } from './verdict.ts';
 
 export type Direction = PolicyEntryRow['direction'];
 
-export interface Subject {
-  readonly identity: Identity;
-  readonly direction: Direction;
-  readonly wanted: EntryTable;
-  readonly actual: EntryTable;
-  /** Entries in `wanted`. */
-  wantedCount: number;
-  /** Peers whose wanted entries have changed since the last plan. */
-  dirty: Set<Identity>;
-  /** Peers of the plan that is being carried out, or that has failed. */
-  planned: Set<Identity>;
-  /** The last plan could not be carried out. */
-  hasFailed: boolean;
-}
-
-/** Bits of a policy key before the protocol: subject, peer, direction. */
-const FIXED_BITS = 72;
-const ACTIONS: Readonly<Record<EntryAction, number>> = {
-  allow: ACTION_ALLOW,
-  deny: ACTION_DENY,
-  redirect: ACTION_REDIRECT,
-  audit: ACTION_AUDIT,
+/** An entry without subject and direction. */
+export type EditionEntry = Pick<PolicyEntryRow, 'peers' | 'protocol' | 'port' | 'l4Bits' | 'precedence'> & {
+  readonly action: EntryAction;
+  readonly ruleset: number; // 0: none
+  readonly cookie: number;
 };
-const NOTHING: SubjectTable = new Map();
+/** Entries by `entryKey`. */
+export type Entries = ReadonlyMap<string, EditionEntry>;
 
-/** A subject without entries. */
-export function createSubject(subject: Identity, direction: Direction, shared: SharedPeerTables): Subject {
-  return {
-    identity: subject,
-    direction,
-    wanted: createEntryTable(shared),
-    actual: createEntryTable(shared),
-    wantedCount: 0,
-    dirty: new Set(),
-    planned: new Set(),
-    hasFailed: false,
-  };
+/** Bits of a policy key before the protocol: edition, peers, padding. */
+const FIXED_BITS = 72;
+/** As `l4Bits` of a counter: there was no entry. */
+const NO_ENTRY = 255;
+const ACTIONS: Readonly<Record<EntryAction, number>> = {
+  allow: ENTRY_ALLOW,
+  deny: ENTRY_DENY,
+  redirect: ENTRY_REDIRECT,
+  refuse: ENTRY_REFUSE,
+  audit: ENTRY_AUDIT,
+};
+export const NOTHING: Entries = new Map();
+
+/** A key for Map, unique among the entries of one subject and direction. */
+export function entryKey({ peers, protocol, port, l4Bits }: Omit<PolicyCounterKey, 'subject' | 'direction'>): string {
+  return `${peers} ${protocol} ${port} ${l4Bits}`;
 }
 
 /**
- * As much of what is wanted as `limit` entries can hold, and nothing wider. Peers whose entries only allow are left out
- * first, those that have entries already last: without entries of its own a peer has what any peer has, and that never
- * is more than "allow". If what denies and redirects is too much by itself, nothing is left.
+ * As much of what is wanted as `limit` entries can hold, and nothing wider: what only lets pass is left out first, that
+ * which is not in force sooner than that which is. If the rest is too much by itself, nothing is left.
  */
-export function fit({ wanted, actual, wantedCount }: Subject, limit: number): SubjectTable {
-  if (wantedCount <= limit) return wanted;
-  const onlyAllows = (entries: PeerTable): boolean => entries.values().every(({ action }) => action === 'allow');
-  const kept = new Map<Identity, PeerTable>();
-  let room = limit;
-  const rest: [Identity, PeerTable][] = [];
-  for (const [peer, entries] of wanted) {
-    if (peer !== 0 && onlyAllows(entries)) rest.push([peer, entries]);
-    else {
-      kept.set(peer, entries);
-      room -= entries.size;
-    }
-  }
-  if (room < 0) return NOTHING;
-  rest.sort(([a], [b]) => Number(actual.has(b)) - Number(actual.has(a)) || a - b);
-  for (const [peer, entries] of rest) {
-    if (entries.size > room) continue;
-    kept.set(peer, entries);
-    room -= entries.size;
-  }
-  return kept;
+export function fit(wanted: Entries, limit: number, inForce: Entries): Entries {
+  if (wanted.size <= limit) return wanted;
+  const [allows, strict] = split(wanted);
+  if (strict.length > limit) return NOTHING;
+  const rank = (entry: EditionEntry): number => Number(!inForce.has(entryKey(entry)));
+  const kept = [...strict, ...allows.sort((a, b) => rank(a) - rank(b)).slice(0, limit - strict.length)];
+  return new Map(kept.map((entry) => [entryKey(entry), entry]));
 }
 
-/** Where the entry of a row belongs. */
-export function l4Of(row: PolicyEntryRow): L4 {
-  return { protocol: row.protocol, port: row.port, bits: row.l4Bits };
+/** What only lets pass, and what takes something away, whoever else lets it pass. */
+export function split(entries: Entries): readonly [allows: EditionEntry[], strict: EditionEntry[]] {
+  const allows: EditionEntry[] = [];
+  const strict: EditionEntry[] = [];
+  for (const entry of entries.values()) (entry.action === 'allow' ? allows : strict).push(entry);
+  return [allows, strict];
 }
 
-export function wantedEntry(row: PolicyEntryRow): Entry {
-  const { action, precedence, cookie, l4Bits } = row;
-  return { l4: l4Of(row), l4Bits, action, precedence, ruleset: row.ruleset ?? 0, cookie };
+/** Whether two tables say the same to the last bit. */
+export function areEqual(a: Entries, b: Entries): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [key, entry] of a) if (!isSame(entry, b.get(key))) return false;
+  return true;
 }
 
-export function policyKeyOf(subject: Pick<Subject, 'identity' | 'direction'>, peer: Identity, l4: L4): PolicyKey {
-  const { protocol, port, bits } = l4;
-  const direction = subject.direction === 'egress' ? POLICY_EGRESS : POLICY_INGRESS;
-  return { prefixlen: FIXED_BITS + bits, subject: subject.identity, peer, direction, protocol, port };
+function isSame(a: EditionEntry, b: EditionEntry | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.action === b.action &&
+    a.precedence === b.precedence &&
+    a.ruleset === b.ruleset &&
+    a.cookie === b.cookie
+  );
 }
 
-/** Key of the counter of what no entry has decided. */
-export function noEntryKeyOf(subject: Pick<Subject, 'identity' | 'direction'>): PolicyKey {
-  const key = policyKeyOf(subject, identity(0), { protocol: 0, port: 0, bits: 0 });
-  return { ...key, prefixlen: 0 };
+/** The entry that a row wants. */
+export function wantedEntry({
+  peers,
+  protocol,
+  port,
+  l4Bits,
+  precedence,
+  action,
+  ...row
+}: PolicyEntryRow): EditionEntry {
+  return { peers, protocol, port, l4Bits, precedence, action, ruleset: row.ruleset ?? 0, cookie: row.cookie };
 }
 
-export function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: Entry): PolicyValue {
+/** The key of an entry in the policy map. */
+export function policyKeyOf(edition: number, { peers, protocol, port, l4Bits }: EditionEntry): PolicyKey {
+  return { prefixlen: FIXED_BITS + l4Bits, edition, peers, protocol, port };
+}
+
+/** Its value there. */
+export function policyValueOf({ precedence, ruleset, cookie, action, l4Bits }: EditionEntry): PolicyValue {
   return { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits };
 }
 
-/** What a key of the map says of protocol and port. */
-export function l4OfKey({ protocol, port, prefixlen }: PolicyKey): L4 {
-  return { protocol, port, bits: prefixlen - FIXED_BITS };
-}
-
-/** The entry that the map holds. */
-export function entryOf(key: PolicyKey, value: PolicyValue): Entry {
-  const l4 = l4OfKey(key);
+/** An entry as the map has it. An action that nobody writes counts as a denial, which is how the kernel takes it. */
+export function entryOf(key: PolicyKey, value: PolicyValue): EditionEntry {
+  const action = (Object.keys(ACTIONS) as EntryAction[]).find((name) => ACTIONS[name] === value.action) ?? 'deny';
   const { precedence, ruleset, cookie, l4Bits } = value;
-  const known = (Object.keys(ACTIONS) as EntryAction[]).find((action) => ACTIONS[action] === value.action);
-  // An action that this version does not write may let pass: read as allow, with a cookie that no wanted entry has.
-  return { l4, l4Bits, action: known ?? 'allow', precedence, ruleset, cookie: known ? cookie : -1 };
+  return {
+    peers: peerSetId(key.peers),
+    protocol: key.protocol,
+    port: key.port,
+    l4Bits,
+    action,
+    precedence,
+    ruleset,
+    cookie,
+  };
 }
 
-export function directionOf(key: PolicyKey): Direction {
-  return key.direction === POLICY_EGRESS ? 'egress' : 'ingress';
+/** Who is asked: an identity in one direction. */
+export interface SubjectName {
+  readonly identity: Identity;
+  readonly direction: Direction;
+}
+
+/** The key under which the kernel counts the uses of an entry. */
+export function counterKeyOf(
+  { identity, direction }: SubjectName,
+  { peers, protocol, port, l4Bits }: Omit<PolicyCounterKey, 'subject' | 'direction'>,
+): PolicyCounterKey {
+  return { subject: identity, peers, direction: directionNumber(direction), protocol, port, l4Bits };
+}
+
+/** The key under which it counts what no entry has decided. */
+export function noEntryKeyOf(name: SubjectName): PolicyCounterKey {
+  return counterKeyOf(name, { peers: 0, protocol: 0, port: 0, l4Bits: NO_ENTRY });
+}
+
+/** Whether a counter is of no entry. */
+export function isOfNoEntry({ l4Bits }: PolicyCounterKey): boolean {
+  return l4Bits === NO_ENTRY;
+}
+
+function directionNumber(direction: Direction): number {
+  return direction === 'ingress' ? POLICY_INGRESS : POLICY_EGRESS;
+}
+
+/** The direction of a counter. */
+export function directionOf({ direction }: Pick<PolicyCounterKey, 'direction'>): Direction {
+  return direction === POLICY_INGRESS ? 'ingress' : 'egress';
 }

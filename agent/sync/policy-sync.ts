@@ -1,216 +1,263 @@
-// Policy entries into the policy map, by the order of transition.ts.
+// Policy into its maps. What a subject wants becomes an edition (editions.ts), and the kernel is told of it in two writes:
+//
+//  1. Stage one: the edition in force and the new one are both asked, and the narrower answer counts. When all subjects
+//     are there, nothing passes that either the old or the new state would not let pass.
+//  2. Stage two: only the new one is asked.
+//  3. Whom nobody asks meanwhile (it is not let in yet, or the node is not under policy) goes from one to the other at once:
+//     in stage two, or if it is going to be asked between the stages, in stage one.
+//  4. What only lets pass and finds no room is missing, and added later. If what takes away finds none, the subject is
+//     denied first, which frees the room of the edition in force.
+//  5. If stage two had to wait, two editions are in force. A third one cannot be asked as well: until it can be asked
+//     alone, the subject is denied.
 
-import type { PolicyCounter, PolicyKey, PolicyValue } from '#bpf/abi.ts';
-import { type Identity, identity, RESERVED } from '#common/ids.ts';
+import type { PolicyCounterKey, PolicyKey, PolicyValue, SubjectValue } from '#bpf/abi.ts';
+import type { Identity } from '#common/ids.ts';
 import type { ReadonlyTable } from '#common/table.ts';
-import { l4Key } from '../policy/l4.ts';
-import type { PolicyEntryRow } from '../tables.ts';
-import { createSharedPeerTables } from './entry-table.ts';
-import type { CountedMap, TypedMap } from './map.ts';
+import type { PeerSetsRow, PolicyEntryRow } from '../tables.ts';
+import { type CounterMap, createEntryCounters } from './counters.ts';
+import { createEditions, type Edition, NO_EDITION } from './editions.ts';
+import type { CountedMap } from './map.ts';
+import { isPeerNarrower } from './narrower.ts';
+import { createPeerSetsSync } from './peer-sets-sync.ts';
+import { changeOf, type PlanOptions, type PolicyChange } from './policy-change.ts';
 import {
-  createSubject,
+  areEqual,
+  counterKeyOf,
   type Direction,
   directionOf,
-  entryOf,
+  type EditionEntry,
+  type Entries,
+  entryKey,
   fit,
-  l4Of,
-  l4OfKey,
+  isOfNoEntry,
   noEntryKeyOf,
-  policyKeyOf,
-  policyValueOf,
-  type Subject,
+  type SubjectName,
   wantedEntry,
 } from './policy-subject.ts';
-import { newKeys, planTransition, type Transition, type Write } from './transition.ts';
-import { decide, isNarrower, NO_ENTRIES, type SubjectTable, sameWrite } from './verdict.ts';
-
-/** In which directions the node itself is under policy. */
-export type HostEnforcement = Readonly<Record<Direction, boolean>>;
-
-export interface PlanOptions {
-  /** What the kernel is told now of the node itself, and what it shall be told. */
-  readonly host: { readonly now: HostEnforcement; readonly next: HostEnforcement };
-  readonly isFresh: (identity: Identity) => boolean;
-  readonly isLeaving: (identity: Identity) => boolean;
-  /** Whether the kernel knows an endpoint with the identity, and so may ask for its policy before this update is over. */
-  readonly isAsked: (identity: Identity) => boolean;
-}
+import { createSubjectPointers } from './subject-pointers.ts';
 
 export interface PolicySync {
+  /** Deletes what no subject is asked by any more. It happens soon by itself; an update begins with it. */
+  clean(): void;
   /** Plans the writes for what has changed since the last time. */
   plan(options: PlanOptions): void;
-  /** Stage one of the plan. False: some write failed; then stage two must wait. */
+  /** Stage one of the plan. False: some subject may still have more than it shall; then stage two must wait. */
   tighten(): boolean;
-  /** Stage two. Subjects whose writes fail stay narrower than wanted, and pending. */
+  /** Stage two. Subjects whose entries find no room stay narrower than wanted, and pending. */
   loosen(): void;
   /** Whether everything that is wanted for the subject is in the map. */
   isComplete(subject: Identity): boolean;
   /** Whether nobody's policy, as it is wanted, gives the peer `a` more than the peer `b`. */
   isNarrower(a: Identity, b: Identity): boolean;
-  /** Subjects and directions that are not in force as wanted. */
+  /** Subjects and directions, and peers, that are not in force as wanted. */
   pending(): readonly string[];
   /** Subjects that want more entries than one may have, for people; and how often that was found. */
   overflow(): { readonly text: string; readonly count: number };
   close(): void;
 }
 
-interface Planned extends Transition {
+export interface PolicyMaps {
+  readonly policy: CountedMap<PolicyKey, PolicyValue>;
+  readonly subjects: CountedMap<number, SubjectValue>;
+  readonly peerSets: Parameters<typeof createPeerSetsSync>[1];
+  readonly counters: CounterMap;
+}
+
+interface Subject extends SubjectName {
+  readonly wanted: Map<string, EditionEntry>;
+  /** How often that has changed. */
+  changes: number;
+  /** What the kernel asks, beside `also`. */
+  inForce: Edition;
+  also: Edition | undefined;
+}
+
+interface Planned {
   readonly subject: Subject;
-  /** The kernel does not ask for the subject before stage one is over: what is missing then only narrows. */
-  readonly isDormant: boolean;
-  hasFailed: boolean;
+  readonly wanted: Entries;
+  /** Of the subject, when it was planned. */
+  readonly changes: number;
+  /** What of it is in the map; undefined: not written yet. */
+  next: Edition | undefined;
+  readonly change: PolicyChange;
 }
 
 /** Entries that one subject may have in one direction: none can take the room of all others. */
 export const MAX_SUBJECT_ENTRIES = 65_536;
-/** Entries that may be in the map on top of what is wanted, while one update is carried out. */
-const MAX_EXTRA_ENTRIES = 65_536;
 
-/** Policy sync of `table` into `map`. What the map holds already counts as before; nothing is written until `tighten`. */
+/** Policy sync of the tables into `maps`. What they hold already counts as before; nothing is written until `tighten`. */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createPolicySync(
-  table: ReadonlyTable<PolicyEntryRow>,
-  map: CountedMap<PolicyKey, PolicyValue>,
-  counters: Pick<TypedMap<PolicyKey, PolicyCounter>, 'delete' | 'entries'>,
+  tables: { readonly policy: ReadonlyTable<PolicyEntryRow>; readonly peerSets: ReadonlyTable<PeerSetsRow> },
+  maps: PolicyMaps,
 ): PolicySync {
+  const { policy: table, peerSets } = tables;
+  const peers = createPeerSetsSync(peerSets, maps.peerSets);
+  const pointers = createSubjectPointers(maps.subjects);
+  const named = pointers.adopted().flatMap(([, { edition, also }]) => [edition, also]);
+  const editions = createEditions(maps.policy, named);
+  const counters = createEntryCounters(maps.counters);
   const subjects = new Map<string, Subject>();
-  const shared = createSharedPeerTables();
   const dirty = new Set<Subject>();
   const overflowing = new Set<Subject>();
   let overflows = 0;
   let planned: Planned[] = [];
+  let use: Pick<PlanOptions, 'isFresh' | 'isLeaving'> = { isFresh: () => false, isLeaving: () => false };
 
   const subjectOf = (id: Identity, direction: Direction): Subject => {
     const key = `${id} ${direction}`;
-    const subject = subjects.get(key) ?? createSubject(id, direction, shared);
-    subjects.set(key, subject);
+    let subject = subjects.get(key);
+    if (!subject) {
+      subject = { identity: id, direction, wanted: new Map(), changes: 0, inForce: NO_EDITION, also: undefined };
+      subjects.set(key, subject);
+    }
     return subject;
   };
-  const mark = (subject: Subject, peer: Identity): void => {
-    subject.dirty.add(peer);
-    dirty.add(subject);
-  };
-  for (const [key, value] of map.adopt()) {
-    const subject = subjectOf(identity(key.subject), directionOf(key));
-    subject.actual.put(identity(key.peer), entryOf(key, value));
-    mark(subject, identity(key.peer));
-  }
   const want = (row: PolicyEntryRow): void => {
     const subject = subjectOf(row.subject, row.direction);
-    subject.wantedCount += subject.wanted.put(row.peer, wantedEntry(row));
-    mark(subject, row.peer);
+    const entry = wantedEntry(row);
+    subject.wanted.set(entryKey(entry), entry);
+    subject.changes++;
+    dirty.add(subject);
   };
+  const adopted = editions.adopted();
+  for (const [name, use] of pointers.adopted()) {
+    const subject = subjectOf(name.identity, name.direction);
+    subject.inForce = adopted.get(use.edition) ?? NO_EDITION;
+    subject.also = use.also === 0 ? undefined : (adopted.get(use.also) ?? NO_EDITION);
+    dirty.add(subject);
+  }
+  const inUse = new Set(subjects.values().flatMap(({ inForce, also }) => (also ? [inForce, also] : [inForce])));
+  for (const edition of adopted.values().toArray()) if (!inUse.has(edition)) editions.discard(edition);
   for (const row of table.values()) want(row);
   const stop = table.subscribe(({ before, after }) => {
     if (after) return want(after);
     if (!before) return;
     const subject = subjectOf(before.subject, before.direction);
-    subject.wantedCount -= subject.wanted.take(before.peer, l4Of(before));
-    mark(subject, before.peer);
+    subject.wanted.delete(entryKey(wantedEntry(before)));
+    subject.changes++;
+    dirty.add(subject);
   });
-  const isThere = (key: PolicyKey): boolean => {
-    const { actual } = subjects.get(`${key.subject} ${directionOf(key)}`) ?? {};
-    return actual?.get(identity(key.peer))?.has(l4Key(l4OfKey(key))) ?? false;
-  };
-  // Counters of entries that are gone: deleted after the last of an update's writes, for nobody waits for that.
-  let uncounted: PolicyKey[] = [];
+
+  // What nobody waits for comes after an update's last write that somebody does: old editions, sets, counters.
   let later: NodeJS.Immediate | undefined;
-  const forgetCounters = (): void => {
+  const isThere = (key: PolicyCounterKey): boolean => {
+    const subject = subjects.get(`${key.subject} ${directionOf(key)}`);
+    return subject !== undefined && (isOfNoEntry(key) || subject.inForce.entries.has(entryKey(key)));
+  };
+  const clean = (): void => {
     clearImmediate(later);
     later = undefined;
-    for (const key of uncounted) {
-      if (isThere(key)) continue;
-      try {
-        counters.delete(key);
-      } catch {
-        // It counts what is no more: in nobody's way.
-      }
-    }
-    uncounted = [];
+    editions.clean();
+    peers.shrink({ isNamed: editions.names, isFresh: use.isFresh });
+    counters.forget(isThere);
   };
-  const forgetCounter = (key: PolicyKey): void => void uncounted.push(key);
-  for (const [key] of counters.entries()) if (key.prefixlen > 0 && !isThere(key)) forgetCounter(key);
-  forgetCounters();
 
-  const write = (subject: Subject, { peer, l4, entry }: Write): boolean => {
-    const is = subject.actual.get(peer)?.get(l4Key(l4));
-    if (entry ? sameWrite(is, entry) : !is) return true;
-    const key = policyKeyOf(subject, peer, l4);
-    if (entry) {
-      const value = policyValueOf(entry);
-      const done = is ? map.replace(key, value) : map.add(key, value);
-      if (done) subject.actual.put(peer, entry);
-      return done;
-    }
-    if (!map.delete(key)) return false;
-    subject.actual.take(peer, l4);
-    forgetCounter(key);
+  // Editions that the kernel is about to be pointed away from.
+  let released: Edition[] = [];
+  const flush = (): boolean => {
+    if (!pointers.flush()) return false;
+    for (const edition of released) editions.discard(edition);
+    released = [];
     return true;
   };
-  const planOf = (subject: Subject, room: number, options: PlanOptions): Planned => {
-    const peers = subject.planned;
-    const after = fit(subject, MAX_SUBJECT_ENTRIES);
-    const isCut = after !== subject.wanted;
-    if (isCut || overflowing.has(subject)) {
-      for (const peer of [...subject.actual.keys(), ...after.keys()]) peers.add(peer);
+  /** From the next flush on the kernel asks `next`, and nothing else. */
+  const replace = (subject: Subject, next: Edition): void => {
+    const { inForce, also } = subject;
+    pointers.set(subject, next, undefined);
+    subject.inForce = next;
+    subject.also = undefined;
+    for (const edition of [inForce, also]) {
+      if (!edition || edition === next) continue;
+      released.push(edition);
+      for (const [key, entry] of edition.entries) {
+        if (!next.entries.has(key)) counters.doubt(counterKeyOf(subject, entry));
+      }
     }
-    if (isCut) {
-      overflowing.add(subject);
-      overflows++;
-    } else overflowing.delete(subject);
-    if (subject.identity !== RESERVED.host && !options.isAsked(subject.identity)) {
-      // It is let in when all of it is there, and not before.
-      return { subject, ...rewrite(subject.actual, after), isDormant: true, hasFailed: false };
+  };
+  const writeAll = (plans: readonly Planned[]): void => {
+    for (const plan of plans) {
+      const { inForce, also } = plan.subject;
+      plan.next = [also, inForce].find((edition) => edition && areEqual(edition.entries, plan.wanted));
     }
-    const { now, next } = options.host;
-    const [isAsked, willBeAsked] = [now, next].map((of) => subject.identity !== RESERVED.host || of[subject.direction]);
-    if (isAsked && willBeAsked) {
-      const mustBlock = subject.hasFailed && countOf(after) - countOf(subject.actual) <= map.capacity - map.size;
-      const plan = planTransition(subject.actual, after, { ...options, peers, room, mustBlock });
-      return { subject, ...plan, isDormant: false, hasFailed: false };
-    }
-    const writes = replace(subject.actual, after, room);
-    const stages = willBeAsked ? { tighten: writes, loosen: [] } : { tighten: [], loosen: writes };
-    return { subject, ...stages, isDormant: true, hasFailed: false };
+    const missing = plans.filter(({ next }) => !next);
+    const written = editions.write(missing.map(({ wanted }) => wanted));
+    for (const [i, plan] of missing.entries()) plan.next = written[i] ?? writeDenied(plan);
+  };
+  /** Rule 4. */
+  const writeDenied = ({ subject, wanted }: Planned): Edition => {
+    replace(subject, NO_EDITION);
+    if (!flush()) return NO_EDITION;
+    editions.clean();
+    return editions.write([wanted])[0] ?? NO_EDITION;
+  };
+  /** Rule 1. */
+  const askBoth = ({ subject, next = NO_EDITION }: Planned): void => {
+    if (subject.inForce === next || subject.also === next) return;
+    if (subject.also) replace(subject, NO_EDITION); // rule 5
+    subject.also = next;
+    pointers.set(subject, subject.inForce, next);
+  };
+  const settle = ({ subject, wanted, changes }: Planned): void => {
+    editions.complete(subject.inForce);
+    const { entries, missing } = subject.inForce;
+    // What has changed meanwhile belongs to the next plan.
+    const isCurrent = subject.changes === changes;
+    const isThere = missing.length === 0 && pointers.isWritten(subject);
+    if (!isCurrent || subject.also || !isThere || !areEqual(entries, wanted)) return;
+    dirty.delete(subject);
+    if (subject.wanted.size > 0) return;
+    subjects.delete(`${subject.identity} ${subject.direction}`);
+    counters.doubt(noEntryKeyOf(subject));
   };
 
   return {
+    clean,
     plan(options) {
-      let room = Math.min(map.capacity - map.size, MAX_EXTRA_ENTRIES);
-      // Who is asked comes first: what a new endpoint wants must not take the room that a change in force needs.
-      const isNew = ({ identity: id }: Subject): number => Number(id !== RESERVED.host && !options.isAsked(id));
-      const ordered = [...dirty].sort((a, b) => isNew(a) - isNew(b));
-      planned = ordered.map((subject) => {
-        subject.planned = subject.planned.union(subject.dirty);
-        subject.dirty = new Set();
-        const plan = planOf(subject, room, options);
-        room -= newKeys(subject.actual, plan.tighten);
-        return plan;
+      // Where two editions are asked already, the first one alone would be more.
+      const isOne = subjects.values().every(({ also }) => !also);
+      use = isOne ? options : { isFresh: options.isFresh, isLeaving: () => false };
+      planned = [...dirty].map((subject): Planned => {
+        const { wanted, inForce, changes } = subject;
+        const change = changeOf({ ...subject, isGone: wanted.size === 0 }, options);
+        if (wanted.size <= MAX_SUBJECT_ENTRIES) {
+          overflowing.delete(subject);
+          return { subject, wanted: new Map(wanted), changes, next: undefined, change };
+        }
+        overflowing.add(subject);
+        overflows++;
+        return { subject, wanted: fit(wanted, MAX_SUBJECT_ENTRIES, inForce.entries), changes, next: undefined, change };
       });
     },
     tighten() {
-      let ok = true;
-      for (const plan of planned) {
-        // A subject stops at its first failure: what is written so far gives nobody more than before.
-        const failure = plan.tighten.find((w) => !write(plan.subject, w));
-        plan.hasFailed = failure !== undefined;
-        if (failure && !(plan.isDormant && failure.entry)) ok = false;
+      peers.extend(use);
+      // What goes makes room.
+      for (const { subject, wanted, change } of planned) {
+        if (wanted.size === 0 && change === 'at once in stage one') replace(subject, NO_EDITION);
       }
-      return ok;
+      if (!flush()) return false;
+      const now = planned.filter(({ change }) => change !== 'at once in stage two');
+      writeAll(now);
+      for (const plan of now) {
+        if (plan.change === 'both') askBoth(plan);
+        else replace(plan.subject, plan.next ?? NO_EDITION);
+      }
+      return flush();
     },
     loosen() {
-      for (const { subject, loosen, hasFailed } of planned) {
-        subject.hasFailed = hasFailed || !loosen.every((w) => write(subject, w));
-        if (subject.hasFailed) continue;
-        subject.planned.clear();
-        if (subject.dirty.size > 0) continue; // rows changed meanwhile: the next plan's
-        dirty.delete(subject);
-        if (subject.wanted.size > 0) continue;
-        subjects.delete(`${subject.identity} ${subject.direction}`);
-        forgetCounter(noEntryKeyOf(subject));
-      }
+      // Who is asked comes first: what a new endpoint wants must not take the room that a change in force needs.
+      const [now, late] = [true, false].map((isNow) =>
+        planned.filter(({ change }) => (change !== 'at once in stage two') === isNow),
+      ) as [Planned[], Planned[]];
+      for (const { subject, next = NO_EDITION } of now) replace(subject, next);
+      flush();
+      for (const { subject } of now) editions.complete(subject.inForce);
+      writeAll(late);
+      for (const { subject, next = NO_EDITION } of late) replace(subject, next);
+      flush();
+      for (const plan of planned) settle(plan);
       planned = [];
-      if (uncounted.length > 0) later ??= setImmediate(forgetCounters);
+      later ??= setImmediate(clean);
     },
     isComplete: (id) =>
       (['ingress', 'egress'] as const).every((direction) => {
@@ -218,58 +265,20 @@ export function createPolicySync(
         // Without any entry, everything is denied: complete as well.
         return subject === undefined || !(dirty.has(subject) || overflowing.has(subject));
       }),
-    isNarrower: (a, b) => subjects.values().every(({ wanted }) => isPeerNarrower(wanted, a, b)),
-    pending: () => [...dirty.union(overflowing)].map(({ identity: id, direction }) => `${id} ${direction}`),
+    isNarrower: (a, b) => subjects.values().every(({ wanted }) => isPeerNarrower(wanted, peerSets, [a, b])),
+    pending: () => [
+      ...[...dirty.union(overflowing)].map(({ identity: id, direction }) => `${id} ${direction}`),
+      ...peers.pending(),
+    ],
     overflow: () => ({ text: [...overflowing].map(overflowText).join('; '), count: overflows }),
     close() {
       stop();
-      forgetCounters();
+      clean();
+      peers.close();
     },
   };
 }
 
-function overflowText({ identity: id, direction, wantedCount }: Subject): string {
-  return `Cannot write map "policy": identity ${id} wants ${wantedCount} entries for ${direction}, at most ${MAX_SUBJECT_ENTRIES} are possible`;
-}
-
-function countOf(table: SubjectTable): number {
-  let count = 0;
-  for (const entries of table.values()) count += entries.size;
-  return count;
-}
-
-// Nobody is asked for it meanwhile: deletes first, for their room, the rest when everybody else has got theirs.
-function rewrite(before: SubjectTable, after: SubjectTable): Transition {
-  const gone: Write[] = [];
-  const sets: Write[] = [];
-  for (const [peer, entries] of before) {
-    const next = after.get(peer);
-    if (next === entries) continue;
-    for (const [key, { l4 }] of entries) if (!next?.has(key)) gone.push({ peer, l4, entry: undefined });
-  }
-  for (const [peer, entries] of after) {
-    const is = before.get(peer);
-    if (is === entries) continue;
-    for (const entry of entries.values()) sets.push({ peer, l4: entry.l4, entry });
-  }
-  return { tighten: gone, loosen: sets };
-}
-
-// What the kernel does not ask for says nothing, and changes in any order.
-function replace(before: SubjectTable, after: SubjectTable, room: number): readonly Write[] {
-  const same = planTransition(before, after, { peers: [...before.keys(), ...after.keys()], room: Number.MAX_VALUE });
-  if (same.tighten.length + same.loosen.length === 0) return [];
-  const gone = [...before].flatMap(([peer, entries]) =>
-    [...entries.values()].map(({ l4 }): Write => ({ peer, l4, entry: undefined })),
-  );
-  const plan = planTransition(new Map(), after, { peers: after.keys(), room: room + gone.length });
-  return [...gone, ...plan.tighten, ...plan.loosen];
-}
-
-function isPeerNarrower(table: SubjectTable, a: Identity, b: Identity): boolean {
-  const [ofA, ofB] = [table.get(a) ?? NO_ENTRIES, table.get(b) ?? NO_ENTRIES];
-  if (ofA.size + ofB.size === 0) return true;
-  const any = table.get(identity(0)) ?? NO_ENTRIES;
-  const keys = [...ofA.values(), ...ofB.values(), ...any.values()];
-  return keys.every(({ l4 }) => isNarrower(decide(ofA, any, l4), decide(ofB, any, l4)));
+function overflowText({ identity: id, direction, wanted }: Subject): string {
+  return `Cannot write map "policy": identity ${id} wants ${wanted.size} entries for ${direction}, at most ${MAX_SUBJECT_ENTRIES} are possible`;
 }

@@ -1,23 +1,29 @@
 // For tests: random policies of one subject and direction, as the tables that precedence.ts asks for, made the simple way.
 
-import { type Identity, identity } from '#common/ids.ts';
+import { type Identity, identity, type PeerSetId, peerSetId } from '#common/ids.ts';
 import { expandSpan, IP_PROTOCOL, type L4, L4_ALL, l4Covers, l4Key } from '../policy/l4.ts';
+import { ANY_PEERS } from '../policy/peer-sets.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
-import type { Write } from './transition.ts';
-import type { Entry } from './verdict.ts';
+import type { Entry } from '../policy/verdict.ts';
 
 /** A number from 0 to below `below`. */
 export type Pick = (below: number) => number;
-export type Table = Map<Identity, Map<number, Entry>>;
+export type TableEntry = Entry & {
+  readonly l4: L4;
+  readonly action: Statement['kind'];
+  readonly ruleset: number;
+  readonly cookie: number;
+};
+/** Entries of each set of peers, by l4Key. */
+export type Table = Map<PeerSetId, Map<number, TableEntry>>;
 
 /** One statement of a policy: peers (or any) may (not) be reached at a key. */
 export interface Statement {
   readonly peers: readonly Identity[] | 'any';
   readonly l4: L4;
-  readonly kind: 'allow' | 'deny' | 'redirect';
+  readonly kind: 'allow' | 'deny' | 'redirect' | 'refuse';
 }
 
-export const ANY_PEER = identity(0);
 export const PEERS: readonly Identity[] = [300, 301, 302, 303].map(identity);
 const GROUPS: readonly (readonly Identity[])[] = [[0], [1], [0, 1], [2, 3]].map((members) =>
   members.map((m) => PEERS[m] as Identity),
@@ -60,56 +66,53 @@ export function random(seed: number): Pick {
 /** Up to five rules about `groups` of peers, cut into statements. */
 export function randomStatements(pick: Pick, groups: readonly (readonly Identity[])[] = GROUPS): readonly Statement[] {
   return Array.from({ length: pick(6) }, () => {
-    const kind = (['allow', 'allow', 'redirect', 'redirect', 'deny'] as const)[pick(5)] ?? 'deny';
+    const kind = (['allow', 'allow', 'allow', 'redirect', 'redirect', 'refuse', 'deny'] as const)[pick(7)] ?? 'deny';
     const peers = pick(3) === 0 ? ('any' as const) : (groups[pick(groups.length)] as readonly Identity[]);
-    const ports = kind === 'redirect' ? (ONLY_TCP_PORTS[pick(4)] as number) : pick(PORTS.length);
+    const ports = kind === 'redirect' || kind === 'refuse' ? (ONLY_TCP_PORTS[pick(4)] as number) : pick(PORTS.length);
     return (PORTS[ports] as readonly L4[]).map((l4) => ({ peers, l4, kind }));
   }).flat();
 }
 
 /** The entries that say what the statements say (rules 6 to 8 of precedence.ts). */
 export function tableOf(statements: readonly Statement[]): Table {
-  const keys = new Map(statements.map(({ l4 }) => [l4Key(l4), l4]));
-  const everyone = new Set(statements.flatMap(({ peers }) => (peers === 'any' ? [] : peers)));
   const table: Table = new Map();
-  for (const peer of [ANY_PEER, ...everyone]) {
-    const isOwn = (s: Statement): boolean => s.peers !== 'any' && s.peers.includes(peer);
-    const entries = new Map<number, Entry>();
+  const keys = new Map(statements.map(({ l4 }) => [l4Key(l4), l4]));
+  for (const [set, own] of Map.groupBy(statements, ({ peers }) => setOf(peers))) {
+    const entries = new Map<number, TableEntry>();
     for (const [key, l4] of keys) {
       const covers = new Set(l4Covers(l4).map(l4Key));
-      const said = statements.filter((s) => covers.has(l4Key(s.l4)) && (s.peers === 'any' || isOwn(s)));
-      const here = said.filter((s) => l4Key(s.l4) === key);
-      const isWanted = here.some((s) => (peer === ANY_PEER ? s.peers === 'any' : isOwn(s)));
-      const hidesAny = here.length > 0 && said.some((s) => s.kind === 'redirect' && isOwn(s));
-      if (isWanted || hidesAny) entries.set(key, entryOf(l4, said));
+      const said = own.filter((s) => covers.has(l4Key(s.l4)));
+      const isWritten = said.some((s) => l4Key(s.l4) === key);
+      const wantsProxy = said.some((s) => s.kind === 'redirect' || s.kind === 'refuse');
+      if (isWritten || wantsProxy) entries.set(key, entryOf(l4, said));
     }
-    if (entries.size > 0) table.set(peer, entries);
+    table.set(set, entries);
   }
   return table;
 }
 
-function entryOf(l4: L4, said: readonly Statement[]): Entry {
-  const action = (['deny', 'redirect', 'allow'] as const).find((kind) => said.some((s) => s.kind === kind)) ?? 'deny';
-  return {
-    l4,
-    l4Bits: l4.bits,
-    action,
-    precedence: PRECEDENCE[action],
-    ruleset: action === 'redirect' ? l4Key(l4) % 65536 || 1 : 0,
-    cookie: said.length,
-  };
+function entryOf(l4: L4, said: readonly Statement[]): TableEntry {
+  const has = (kind: Statement['kind']): boolean => said.some((s) => s.kind === kind);
+  const allows = has('allow') || has('redirect');
+  const wantsProxy = has('redirect') || has('refuse');
+  const action = has('deny') ? 'deny' : !allows ? 'refuse' : wantsProxy ? 'redirect' : 'allow';
+  const ruleset = action === 'redirect' || action === 'refuse' ? l4Key(l4) % 65536 || 1 : 0;
+  return { l4, l4Bits: l4.bits, action, precedence: PRECEDENCE[action], ruleset, cookie: said.length };
 }
 
-/** Carries out one write on `table`. */
-export function write(table: Table, { peer, l4, entry }: Write): void {
-  const entries = table.get(peer) ?? new Map<number, Entry>();
-  if (entry) entries.set(l4Key(l4), entry);
-  else entries.delete(l4Key(l4));
-  if (entries.size > 0) table.set(peer, entries);
-  else table.delete(peer);
+const sets = new Map<string, PeerSetId>([['any', ANY_PEERS]]);
+const members = new Map<PeerSetId, readonly Identity[]>();
+
+/** The set of these peers: the same whenever it is asked for. */
+function setOf(peers: Statement['peers']): PeerSetId {
+  const text = peers === 'any' ? peers : [...new Set(peers)].sort((a, b) => a - b).join();
+  const known = sets.get(text) ?? peerSetId(1000 + sets.size);
+  sets.set(text, known);
+  if (peers !== 'any') members.set(known, peers);
+  return known;
 }
 
-/** A copy that can be written to. */
-export function copyTable(table: Table): Table {
-  return new Map([...table].map(([peer, entries]) => [peer, new Map(entries)]));
+/** The sets among `candidates` that a peer belongs to. */
+export function setsOf(peer: Identity, candidates: Iterable<PeerSetId>): readonly PeerSetId[] {
+  return [...new Set(candidates)].filter((set) => members.get(set)?.includes(peer)).sort((a, b) => a - b);
 }

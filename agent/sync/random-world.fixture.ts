@@ -1,11 +1,22 @@
 // For tests: random desired rows of a node with two pods, itself under policy or not, and prefixes within each other.
 
-import { cookie, endpointId, type Identity, identity, ifindex, RESERVED, rulesetId } from '#common/ids.ts';
+import {
+  cookie,
+  endpointId,
+  type Identity,
+  identity,
+  ifindex,
+  type PeerSetId,
+  peerSetId,
+  RESERVED,
+  rulesetId,
+} from '#common/ids.ts';
 import { type Address, address, formatCidr, parseCidr } from '#common/ip.ts';
 import { L4_ALL } from '../policy/l4.ts';
+import { ANY_PEERS } from '../policy/peer-sets.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
 import { type AdmittedEndpointRow, createTables, type Desired, HOST_ENDPOINT, type PolicyEntryRow } from '../tables.ts';
-import { ANY_PEER, type Pick, randomStatements, type Table, tableOf } from './random-tables.fixture.ts';
+import { type Pick, randomStatements, setsOf, type Table, tableOf } from './random-tables.fixture.ts';
 
 /** What one state is. Rows of parts that are the same objects in two states are the same. */
 export interface World {
@@ -78,7 +89,7 @@ function unenforced(): Table {
     ruleset: 0,
     cookie: 0,
   } as const;
-  return new Map([[ANY_PEER, new Map([[0, entry]])]]);
+  return new Map([[ANY_PEERS, new Map([[0, entry]])]]);
 }
 
 /** The rows that say so. */
@@ -101,14 +112,16 @@ export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
   }
   for (const [key, table] of policy) {
     const [subject, direction] = key.split(' ') as [string, 'ingress' | 'egress'];
-    for (const [peer, entries] of table) {
+    for (const [peers, entries] of table) {
       for (const { l4, ...entry } of entries.values()) {
-        const row = { subject: identity(Number(subject)), direction, peer, protocol: l4.protocol, port: l4.port };
-        desired.policy.set(
-          ...policyRow({ ...row, ...entry, action: entry.action === 'audit' ? 'allow' : entry.action }),
-        );
+        const row = { subject: identity(Number(subject)), direction, peers, protocol: l4.protocol, port: l4.port };
+        desired.policy.set(...policyRow({ ...row, ...entry }));
       }
     }
+  }
+  for (const peer of peersOf({ prefixes })) {
+    const named = policy.values().flatMap((table) => table.keys());
+    desired.peerSets.set(String(peer), { identity: peer, sets: setsOf(peer, named) });
   }
   if (host.ingress || host.egress) {
     desired.enforcement.set(HOST_ENDPOINT, { endpoint: HOST_ENDPOINT, identity: RESERVED.host, ...host, audit: false });
@@ -116,14 +129,32 @@ export function rowsOf({ prefixes, pods, policy, host }: World): Desired {
   return desired;
 }
 
+/** Everybody whom somebody knows. */
+function peersOf({ prefixes }: { readonly prefixes: World['prefixes'] }): ReadonlySet<Identity> {
+  return new Set([...POD_IDENTITIES, ...prefixes.values(), RESERVED.host, RESERVED.worldIpv4, RESERVED.worldIpv6]);
+}
+
+export type WrittenRow = Omit<PolicyEntryRow, 'ruleset' | 'cookie'> & {
+  readonly ruleset: number;
+  readonly cookie: number;
+};
+
 /** A row of the policy table and its key. A ruleset 0 is none. */
-export function policyRow(
-  row: Omit<PolicyEntryRow, 'ruleset' | 'cookie'> & { readonly ruleset: number; readonly cookie: number },
-): [string, PolicyEntryRow] {
-  const { subject, direction, peer, protocol, port, l4Bits, ruleset } = row;
-  const key = [subject, direction, peer, protocol, port, l4Bits].join(' ');
+export function policyRow(row: WrittenRow): [string, PolicyEntryRow] {
+  const { subject, direction, peers, protocol, port, l4Bits, ruleset } = row;
+  const key = [subject, direction, peers, protocol, port, l4Bits].join(' ');
   const id = ruleset === 0 ? undefined : rulesetId(ruleset);
   return [key, { ...row, ruleset: id, cookie: cookie(row.cookie) }];
+}
+
+/** The set of one peer: rows written by hand give each peer its own. */
+export function only(peer: Identity): PeerSetId {
+  return peerSetId(peer);
+}
+
+/** Makes peers known, each in its own set. */
+export function know(desired: Desired, ...peers: readonly Identity[]): void {
+  for (const peer of peers) desired.peerSets.set(String(peer), { identity: peer, sets: [only(peer)] });
 }
 
 /** The row of a pod "a/NAME" and its key. Its interface is the fixture's that loads it. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { ACTION_ALLOW } from '#bpf/abi.ts';
 import { address, formatAddress } from '#common/ip.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
@@ -101,6 +102,7 @@ describe('sync', () => {
     r.scene.remove('service', 'default/web');
     await r.step();
     assert.deepEqual(r.purged.sort(), ['10.244.0.10', '10.244.0.11', 'fd00:10:244::a', 'fd00:10:244::b']);
+    await setImmediate(); // the last entries go when nobody waits
     const { policy, endpoints, endpoint_addrs, backends } = r.kernel.maps;
     assert.deepEqual([policy.size, endpoints.size, endpoint_addrs.size, backends.size], [0, 0, 0, 4]);
     assert.equal(get(r.kernel), true, 'nobody here: not ours to decide');
@@ -110,6 +112,7 @@ describe('sync', () => {
     using r = rig();
     r.scene.put(`${PODS}---${POLICY}`);
     await r.step();
+    await setImmediate();
     const before = writes(r.kernel);
     assert.equal((await r.step()).revision, 2);
     assert.equal(writes(r.kernel), before);
@@ -227,6 +230,7 @@ describe('sync', () => {
     r.kernel.maps.node_config.set(0 as never, { ...CONFIG, revision: 41 } as never);
     const again = rig(r.scene, r.kernel);
     assert.equal((await again.step()).revision, 42);
+    await setImmediate();
     const seen = new Set<string>();
     r.kernel.onStep = () => {
       const endpoint = r.kernel.maps.endpoint_addrs.get(WEB);

@@ -2,26 +2,35 @@
 //
 // Order of one update:
 //  1. Services lose backends that are no longer wanted: nobody is sent to a pod that is about to go.
-//  2. Endpoints that go or change are taken out, their addresses are closed, connections of pods that are gone are
-//     forgotten. What is out takes no part in what follows. At the same moment it is planned what else is to be done:
-//     rows that change from here on belong to the next update.
+//  2. Endpoints that go or change are taken out, their addresses are closed. What is out takes no part in what follows. At
+//     the same moment it is planned what else is to be done: rows that change from here on belong to the next update.
 //  3. The proxies get rulesets that they do not know, before an entry can name them.
-//  4. Policy gets narrower (transition.ts, stage one), for every subject and both directions. If the node itself comes
-//     under policy, the kernel is told so when its entries are there.
+//  4. Peers get the sets that they belong to, and policy gets narrower (policy-sync.ts, stage one), for every subject and
+//     both directions. If the node itself comes under policy, the kernel is told so when its entries are there.
 //  5. The proxies get what has changed in rulesets they know: new rules for what stays steered, and for connections
 //     that stay with the proxy after their port stopped asking for it.
 //  6. Prefixes that are not endpoints' move from their old identities to their new ones (addresses-sync.ts).
 //  7. Policy gets wider (stage two), unless something in 4 could not be written, or something in 6 that this would
 //     concern.
-//  8. Addresses of endpoints get their identities, endpoints are let in: each only if its policy is complete in the map.
+//  8. Addresses of endpoints get their identities, endpoints are let in: each only if its policy is complete in the map,
+//     and when nobody remembers connections of another pod that had the address.
 //  9. Services gain backends.
 // 10. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
 //     rulesets alone too: people and tests wait for it.
-// 11. The proxies forget rulesets of subjects that are gone.
+// 11. The proxies forget rulesets of subjects that are gone. When nothing else is to be done, so do the maps what no
+//     subject names any more, and connections of pods that are gone (purges.ts).
 //
 // A proxy that does not acknowledge in time does not stop an update: a ruleset that it does not know denies.
 
-import { MAPS, type NodeConfig, type PolicyKey, type PolicyValue } from '#bpf/abi.ts';
+import {
+  MAPS,
+  type NodeConfig,
+  type PeerSetsKey,
+  type PeerSetsValue,
+  type PolicyKey,
+  type PolicyValue,
+  type SubjectValue,
+} from '#bpf/abi.ts';
 import type { DatapathMaps } from '#bpf/maps.ts';
 import type { Address } from '#common/ip.ts';
 import { createTable, type ReadonlyTable } from '#common/table.ts';
@@ -32,6 +41,7 @@ import { hostEnforcement, withHostFlags } from './host-flags.ts';
 import { createLifelineSync } from './lifelines-sync.ts';
 import { type CountedMap, countMap, type MapStatusRow, type MirroredMap, mirrorMap, type TypedMap } from './map.ts';
 import { createPolicySync } from './policy-sync.ts';
+import { createPurges } from './purges.ts';
 import { createRetry } from './retry.ts';
 import { createServiceSync } from './services-sync.ts';
 
@@ -47,6 +57,8 @@ export interface RulesetPublisher {
 export type SyncMaps = {
   readonly [N in
     | 'policy'
+    | 'subjects'
+    | 'peer_sets'
     | 'policy_counters'
     | 'lifelines'
     | 'identities'
@@ -95,12 +107,13 @@ export function createSync(options: {
   readonly onRetry?: (result: ApplyResult) => void;
 }): Sync {
   const { desired } = options.tables;
-  const { proxies, conntrack } = options;
+  const { proxies } = options;
   const maps = mirrorMaps(options.maps);
-  const policy = createPolicySync(desired.policy, maps.policy, options.maps.policy_counters);
+  const policy = createPolicySync(desired, { ...maps, counters: options.maps.policy_counters });
   const endpoints = createEndpointSync(desired, maps);
   const services = createServiceSync(desired, maps);
   const lifelines = createLifelineSync(desired, maps.lifelines, options.nameServers ?? createTable('name servers'));
+  const purges = createPurges(options.conntrack);
   const closing = new AbortController();
   const retry = createRetry(closing.signal);
   const inKernel = maps.node.get(0);
@@ -124,7 +137,15 @@ export function createSync(options: {
   });
   // Changes whenever something was written that may have changed a verdict.
   const decisive = (): string => {
-    const deciding = [maps.policy, maps.identities, maps.endpoints, maps.endpointAddrs, maps.lifelines];
+    const deciding = [
+      maps.policy,
+      maps.subjects,
+      maps.peerSets,
+      maps.identities,
+      maps.endpoints,
+      maps.endpointAddrs,
+      maps.lifelines,
+    ];
     const writes = deciding.map((map) => map.status()).reduce((sum, row) => sum + row.updates + row.deletes, 0);
     return `${writes} ${config.flags}`;
   };
@@ -136,6 +157,7 @@ export function createSync(options: {
       for (const slot of await proxies.publish(what)) late.add(slot);
     };
     services.shrink(); // 1
+    policy.clean();
     const before = decisive();
     const rules = rulesChanged;
     rulesChanged = false;
@@ -143,11 +165,10 @@ export function createSync(options: {
       now: hostEnforcement(config.flags),
       next: desired.enforcement.get(HOST_ENDPOINT) ?? { ingress: false, egress: false },
     };
-    const gone = endpoints.evict(); // 2
+    purges.note(endpoints.evict()); // 2
     const asked = endpoints.askedIdentities();
     policy.plan({ host, ...endpoints.prefixes, isAsked: (identity) => asked.has(identity) });
     lifelines.extend();
-    await conntrack.purge(gone);
     await publish('new'); // 3
     const narrowed = policy.tighten(); // 4
     const { now, next } = host;
@@ -159,10 +180,12 @@ export function createSync(options: {
       policy.loosen();
       lifelines.shorten();
     }
-    endpoints.admit(policy.isComplete); // 8
+    await purges.settled(endpoints.arriving()); // 8
+    endpoints.admit(policy.isComplete);
     services.grow(); // 9
     if (decisive() !== before || rules) raiseRevision(); // 10
     await publish('removed'); // 11
+    purges.begin();
     const complete = Object.values(pending()).flat().length === 0;
     if (complete) for (const map of Object.values(maps)) map.settle(); // what failed at first has found room
     return { revision: config.revision, complete, lateWorkers: [...late] };
@@ -216,6 +239,8 @@ type Mirrored<M> = M extends Omit<TypedMap<infer K, infer V>, never> ? MirroredM
 
 function mirrorMaps(maps: SyncMaps): {
   readonly policy: CountedMap<PolicyKey, PolicyValue>;
+  readonly subjects: CountedMap<number, SubjectValue>;
+  readonly peerSets: CountedMap<PeerSetsKey, PeerSetsValue>;
   readonly lifelines: Mirrored<SyncMaps['lifelines']>;
   readonly identities: Mirrored<SyncMaps['identities']>;
   readonly endpoints: Mirrored<SyncMaps['endpoints']>;
@@ -225,7 +250,9 @@ function mirrorMaps(maps: SyncMaps): {
   readonly node: Mirrored<SyncMaps['node_config']>;
 } {
   return {
-    policy: countMap('policy', maps.policy), // policy-sync.ts knows what is in it
+    policy: countMap('policy', maps.policy), // editions.ts knows what is in it
+    subjects: countMap('subjects', maps.subjects), // subject-pointers.ts of this
+    peerSets: countMap('peer_sets', maps.peer_sets), // and peer-sets-sync.ts of this
     lifelines: mirrorMap('lifelines', maps.lifelines, MAPS.lifelines),
     identities: mirrorMap('identities', maps.identities, MAPS.identities),
     endpoints: mirrorMap('endpoints', maps.endpoints, MAPS.endpoints),

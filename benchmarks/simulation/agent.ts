@@ -44,7 +44,7 @@ export async function startAgent(directory: string, bpffs: string): Promise<Simu
   });
   const layout = nodeLayout('bench', '/none');
   const compute = createCompute(tables, { layout, statePath: join(directory, 'numbers.json') });
-  const conntrack = createConntrack(conntrackTable(datapath.maps.conntrack), () => Math.floor(process.uptime()));
+  const conntrack = createConntrack(conntrackTable(datapath), () => Math.floor(process.uptime()));
   const sync = createSync({
     tables,
     maps: datapath.maps,

@@ -97,20 +97,73 @@ enum addr_flag { ADDR_FLAGS(ENUMERATOR) };
 struct addr_flag_doc { ADDR_FLAGS(ENUMERATOR_DOC) };
 
 struct policy_key {
-	__u32 prefixlen DOC("64 + 8 (direction) + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix)");
-	__u32 subject DOC("identity of the endpoint that the policy selects");
-	__u32 peer DOC("identity of the other side; 0: any");
-	__u8 direction DOC("enum policy_dir");
+	__u32 prefixlen DOC("72 + 0, 8 (protocol) or 8 + 1..16 (protocol and port prefix)");
+	__u32 edition DOC("which whole of entries it belongs to");
+	__u32 peers DOC("set of peers, of peer_sets; 0: any peer");
+	__u8 pad; /* in front: the prefix ends within protocol and port, which follow each other */
 	__u8 protocol DOC("IP protocol");
 	__be16 port DOC("destination port, or ICMP type");
 };
 struct policy_value {
-	__u32 precedence DOC("higher wins between the peer's entry and the any-peer entry");
+	__u32 precedence DOC("the highest among the entries that hold for the peer wins");
 	__u32 ruleset DOC("L7 ruleset the proxy applies; 0: none");
 	__u32 cookie DOC("origin of the entry: the policies behind it, resolved by the agent");
-	__u8 action DOC("ACTION_ALLOW, ACTION_DENY, ACTION_REDIRECT or ACTION_AUDIT");
+	__u8 action DOC("enum entry_action");
 	__u8 l4_bits DOC("bits of protocol and port that are significant: 0, 8 or 9..24");
 	__u16 pad;
+};
+#define ENTRY_ACTIONS(X)                                                       \
+	X(ENTRY_ALLOW, 1, "lets pass")                                         \
+	X(ENTRY_DENY, 2, "drops, whatever else lets pass")                     \
+	X(ENTRY_REDIRECT, 3, "lets pass through the proxy")                    \
+	X(ENTRY_REFUSE, 4, "what another entry lets pass goes through the proxy") \
+	X(ENTRY_AUDIT, 5, "as deny, but passes and is reported")
+/* What one entry says. */
+enum entry_action { ENTRY_ACTIONS(ENUMERATOR) };
+struct entry_action_doc { ENTRY_ACTIONS(ENUMERATOR_DOC) };
+
+/* One direction of a subject: the entries that are in force. */
+struct edition_use {
+	__u32 edition DOC("0: there are none");
+	__u32 also DOC("while policy changes: a second edition, of the two answers the narrower counts; 0: none");
+	__u32 filter[8] DOC("bit n % 256 for each set of peers n that either edition names");
+};
+struct subject_value {
+	__u32 identity DOC("the key again: the row may be another one's while it is read");
+	struct edition_use ingress;
+	struct edition_use egress;
+};
+struct peer_sets_key {
+	__u32 identity DOC("security identity of the peer");
+	__u32 block DOC("0, 1, ...");
+};
+#define PEER_SET_LIMITS(X)                                                     \
+	X(PEER_SETS_EACH, 14, "sets in one block")                             \
+	X(PEER_SET_BLOCKS, 32, "blocks of one identity; with more, it is denied")
+/* Room for the sets of one identity. */
+enum peer_set_limit { PEER_SET_LIMITS(ENUMERATOR) };
+struct peer_set_limit_doc { PEER_SET_LIMITS(ENUMERATOR_DOC) };
+#define PEER_ONLY(X)                                                           \
+	X(PEER_BOTH, 0, "both editions of a subject are asked")                \
+	X(PEER_FIRST, 1, "only .edition: the identity is about to lose its addresses") \
+	X(PEER_SECOND, 2, "only .also: the identity has no address yet")
+/* Which editions know a peer. */
+enum peer_only { PEER_ONLY(ENUMERATOR) };
+struct peer_only_doc { PEER_ONLY(ENUMERATOR_DOC) };
+struct peer_sets_value {
+	__u32 identity DOC("the key again: the row may be another one's while it is read");
+	__u16 more DOC("1: another block follows");
+	__u16 only DOC("of block 0, while policy changes: enum peer_only");
+	__u32 sets[PEER_SETS_EACH] DOC("sets that the identity belongs to, in any order; 0: an empty place");
+};
+struct policy_counter_key {
+	__u32 subject DOC("identity that the policy selects");
+	__u32 peers DOC("set of peers of the entry; 0: any peer");
+	__u8 direction DOC("enum policy_dir");
+	__u8 protocol DOC("of the entry; 0: any");
+	__be16 port DOC("of the entry; 0: any");
+	__u8 l4_bits DOC("of the entry; 255: there was no entry");
+	__u8 pad[3];
 };
 struct policy_counter {
 	__u64 hits DOC("connections, and packets that belong to none or were denied, that the entry has decided");
@@ -177,6 +230,19 @@ struct ct_entry {
 /* Bits of ct_entry.flags. */
 enum ct_flag { CT_FLAGS(ENUMERATOR) };
 struct ct_flag_doc { CT_FLAGS(ENUMERATOR_DOC) };
+
+#define PURGE_LIMITS(X)                                                        \
+	X(PURGE_ADDRESSES, 64, "addresses that one run of purge takes")
+/* Room of struct purge_args. */
+enum purge_limit { PURGE_LIMITS(ENUMERATOR) };
+struct purge_limit_doc { PURGE_LIMITS(ENUMERATOR_DOC) };
+
+/* Context of the program purge, which the agent runs. */
+struct purge_args {
+	__u32 count DOC("in: number of addresses");
+	__u32 deleted DOC("out: entries of conntrack that were deleted");
+	struct addr addresses[PURGE_ADDRESSES] DOC("in: entries go that have one of them at either end");
+};
 
 struct fragment_key {
 	struct addr source;

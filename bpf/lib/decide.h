@@ -88,6 +88,12 @@ INLINE bool host_ingress_asked(const struct asked *d, const struct ct_entry *e, 
 	       e->source_identity != IDENTITY_HOST;
 }
 
+/* Is the policy of an end in audit mode? One that is no endpoint is the node. */
+INLINE bool audits(const struct asked *d, const struct party *party)
+{
+	return party->audit || (d->node_flags & (party->local ? NODE_AUDIT : NODE_AUDIT | NODE_HOST_AUDIT));
+}
+
 /* The proxy is between two others, never at the node's own end. */
 INLINE void spare_host_the_proxy(struct ct_entry *e)
 {
@@ -120,7 +126,6 @@ WALKED_ONCE int decide_key(struct asked *d, struct ct_entry *e)
 {
 	struct question q = {};
 	struct parties ends;
-	bool audit, host_audit;
 	int reason;
 
 	if (!d || !e)
@@ -130,17 +135,12 @@ WALKED_ONCE int decide_key(struct asked *d, struct ct_entry *e)
 		return reason;
 	q.protocol = d->key.protocol;
 	q.port = d->port;
-	q.now = d->now;
-	audit = d->node_flags & NODE_AUDIT;
-	host_audit = d->node_flags & (NODE_AUDIT | NODE_HOST_AUDIT);
-	if (ends.initiator.local)
-		ask_egress(e, &q, audit || ends.initiator.audit);
-	else if (host_egress_asked(d, e, &ends))
-		ask_egress(e, &q, host_audit);
-	if (ends.responder.local)
-		ask_ingress(e, &q, audit || ends.responder.audit);
-	else if (host_ingress_asked(d, e, &ends))
-		ask_ingress(e, &q, host_audit);
+	q.audit = audits(d, &ends.initiator);
+	if (ends.initiator.local || host_egress_asked(d, e, &ends))
+		ask_egress(e, &q, d->now);
+	q.audit = audits(d, &ends.responder);
+	if (ends.responder.local || host_ingress_asked(d, e, &ends))
+		ask_ingress(e, &q, d->now);
 	spare_host_the_proxy(e);
 	reason = actions_reason(e, &d->denied_by);
 	if (!reason && wants_proxy(e) && d->key.protocol != IPPROTO_TCP)

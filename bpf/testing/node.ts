@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach } from 'node:test';
 import { DROP_REASONS, NODE_VERDICT_EVENTS } from '../abi.ts';
 import * as packet from './packet.ts';
+import type { RuleOptions } from './policy.ts';
 import { type Outcome, TC } from './run.ts';
-import { createScene, type Family, type RuleOptions, type Scene } from './scene.ts';
+import { createScene, type Family, type Scene } from './scene.ts';
 import { macBytes } from './topology.ts';
 import { createUplink, IDENTITY_HOST, type Uplink } from './uplink.ts';
 

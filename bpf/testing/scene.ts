@@ -2,43 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { address } from '#common/ip.ts';
-import {
-  ACTION_ALLOW,
-  ACTION_AUDIT,
-  ACTION_DENY,
-  ACTION_REDIRECT,
-  type CtEntry,
-  connectionKey,
-  NODE_VERDICT_EVENTS,
-  type NodeConfig,
-  POLICY_EGRESS,
-  POLICY_INGRESS,
-} from '../abi.ts';
+import { type CtEntry, connectionKey, NODE_VERDICT_EVENTS, type NodeConfig } from '../abi.ts';
 import { build } from '../build.ts';
 import { type Ends, PROTOCOL, TCP_FLAGS, tcp } from './packet.ts';
+import { type Direction, type EntryAction, type RuleOptions, writePeer, writeRule } from './policy.ts';
 import { createRunner, type Outcome, type Runner } from './run.ts';
 import { createTopology, macBytes, type Pod, type Topology } from './topology.ts';
 
 /** The client and the server of every test, and their identities. */
 export const CLIENT = { name: 'a', ip4: '10.244.0.10', ip6: 'fd00:10:244::10', identity: 300 };
 export const SERVER = { name: 'b', ip4: '10.244.0.11', ip6: 'fd00:10:244::11', identity: 400 };
-/** Known to no map: the world. */
+/** Its addresses are known to no map: the world, by family. */
 export const OUTSIDE = { ip4: '192.0.2.7', ip6: '2001:db8::7' };
 /** An address of the node itself, with a workload's identity. */
 export const RESOLVER = { ip4: '10.244.0.2', ip6: 'fd00:10:244::2', identity: 102 };
+/** Identities that are no workload's. */
+export const IDENTITY = { host: 1, world4: 9, world6: 10 } as const;
 export const FAMILIES = [4, 6] as const;
 export type Family = 4 | 6;
 
-export interface RuleOptions {
-  readonly peer?: number;
-  readonly protocol?: number;
-  readonly port?: number;
-  /** Default: 24 with a port, 8 with a protocol, else 0. */
-  readonly l4Bits?: number;
-  readonly precedence?: number;
-  readonly ruleset?: number;
-  readonly cookie?: number;
-}
 export interface Scene extends Disposable {
   readonly topology: Topology;
   readonly client: Pod;
@@ -51,7 +33,7 @@ export interface Scene extends Disposable {
   fromPod(pod: Pod, frame: Uint8Array): Outcome;
   /** `mark` of the sending socket; `from`: interface that it was forwarded from (none: sent by the node). */
   toPod(pod: Pod, frame: Uint8Array, skb?: { readonly mark?: number; readonly from?: number }): Outcome;
-  rule(subject: number, direction: 'ingress' | 'egress', action: keyof typeof ACTIONS, options?: RuleOptions): void;
+  rule(subject: number, direction: Direction, action: EntryAction, options?: RuleOptions): void;
   /** Everyone may do everything. */
   allowAll(): void;
   /** Raises the policy revision. */
@@ -64,6 +46,8 @@ export interface Scene extends Disposable {
 
 const EMPTIED = [
   'policy',
+  'subjects',
+  'peer_sets',
   'policy_counters',
   'lifelines',
   'conntrack',
@@ -72,7 +56,8 @@ const EMPTIED = [
   'listeners',
   'identities',
 ] as const;
-const ACTIONS = { allow: ACTION_ALLOW, deny: ACTION_DENY, redirect: ACTION_REDIRECT, audit: ACTION_AUDIT } as const;
+/** Peers from the beginning, beside the pods. */
+const PEERS = [IDENTITY.host, IDENTITY.world4, IDENTITY.world6, RESOLVER.identity];
 
 /** Compiles and loads the programs and builds the node. Needs root. */
 export async function createScene(name: string): Promise<Scene> {
@@ -109,19 +94,7 @@ export async function createScene(name: string): Promise<Scene> {
     fromPod: (pod, frame) => runner.run('from_pod', frame, { ifindex: pod.ifindex }),
     toPod: (pod, frame, skb) => runner.run('to_pod', frame, { ifindex: pod.ifindex, ...skb }),
     rule(subject, direction, action, options = {}) {
-      const { peer = 0, protocol = 0, port = 0, precedence = 1, ruleset = 0, cookie = 0 } = options;
-      const l4Bits = options.l4Bits ?? (port > 0 ? 24 : protocol > 0 ? 8 : 0);
-      maps.policy.set(
-        {
-          prefixlen: 72 + l4Bits,
-          subject,
-          peer,
-          direction: direction === 'ingress' ? POLICY_INGRESS : POLICY_EGRESS,
-          protocol,
-          port,
-        },
-        { precedence, ruleset, cookie, action: ACTIONS[action], l4Bits },
-      );
+      writeRule(maps, { ...options, subject, direction, action });
       scene.revise();
     },
     allowAll() {
@@ -146,6 +119,7 @@ export async function createScene(name: string): Promise<Scene> {
     reset() {
       for (const name of EMPTIED)
         clear(maps[name] as { entries(): [unknown, unknown][]; delete(key: unknown): boolean });
+      for (const identity of PEERS) writePeer(maps, identity);
       for (const pod of [client, server]) topology.publish(pod);
       maps.identities.set({ prefixlen: 128, ip: address(RESOLVER.ip4) }, { identity: RESOLVER.identity, flags: 1 });
       maps.identities.set({ prefixlen: 128, ip: address(RESOLVER.ip6) }, { identity: RESOLVER.identity, flags: 1 });

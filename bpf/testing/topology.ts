@@ -7,6 +7,7 @@ import { type Address, address } from '#common/ip.ts';
 import { CLONE, callError, setns } from '#common/native/libc.ts';
 import type { Endpoint } from '../abi.ts';
 import { type AttachMode, type Datapath, type DatapathOptions, openDatapath } from '../loader.ts';
+import { writePeer } from './policy.ts';
 
 export const STEER_MARK = 0x200;
 export const PROXY_MARK = 0xb00;
@@ -217,6 +218,7 @@ function publish({ maps }: Datapath, pod: Pod): void {
     maps.endpoint_addrs.set(ip, pod.endpoint);
   }
   maps.endpoints.set(pod.ifindex, pod.endpoint);
+  writePeer(maps, pod.identity);
 }
 
 function withdraw({ maps }: Datapath, pod: Pod): void {

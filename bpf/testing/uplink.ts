@@ -4,6 +4,7 @@
 
 import { ifindex as brandIfindex, type Ifindex } from '#common/ids.ts';
 import { address } from '#common/ip.ts';
+import { writePeer } from './policy.ts';
 import { sh, type Topology } from './topology.ts';
 
 /** The node's own addresses on the device, and two hosts outside. */
@@ -44,7 +45,7 @@ export function createUplink(topology: Topology): Uplink {
     ip -n ${netns} -6 route add default via ${NODE.ip6}
   `);
   const ifindex = brandIfindex(Number(JSON.parse(sh('ip -j link show up0'))[0].ifindex));
-  const { identities } = topology.datapath.maps;
+  const { maps } = topology.datapath;
   return {
     device: 'up0',
     ifindex,
@@ -52,9 +53,12 @@ export function createUplink(topology: Topology): Uplink {
     macs,
     publish() {
       const row = (text: string, identity: number, flags: number): void =>
-        identities.set({ prefixlen: 128, ip: address(text) }, { identity, flags });
+        maps.identities.set({ prefixlen: 128, ip: address(text) }, { identity, flags });
       for (const ip of [NODE.ip4, NODE.ip6]) row(ip, IDENTITY_HOST, 1);
-      for (const { ip4, ip6, identity } of [HOST_A, HOST_B]) for (const ip of [ip4, ip6]) row(ip, identity, 0);
+      for (const { ip4, ip6, identity } of [HOST_A, HOST_B]) {
+        writePeer(maps, identity);
+        for (const ip of [ip4, ip6]) row(ip, identity, 0);
+      }
     },
     [Symbol.dispose]: () => void sh(`ip netns del ${netns}; ip link del up0 2>/dev/null || true`),
   };

@@ -4,7 +4,7 @@ import { type Finding, needed } from './finding.ts';
 import type { BpfProbe } from './probe.ts';
 
 /** Numbers of enum bpf_prog_type (linux/bpf.h) by the name that people know. */
-const PROGRAM_TYPES = { sched_cls: 3, cgroup_sock_addr: 18 } as const;
+const PROGRAM_TYPES = { sched_cls: 3, cgroup_sock_addr: 18, syscall: 31 } as const;
 type ProgramType = keyof typeof PROGRAM_TYPES;
 
 /** Numbers of enum bpf_map_type. */
@@ -44,6 +44,7 @@ export const HELPERS: Readonly<Record<ProgramType, Readonly<Record<string, numbe
     get_socket_cookie: 46,
     set_retval: 187,
   },
+  syscall: { map_lookup_elem: 1, map_delete_elem: 3, for_each_map_elem: 164 },
 };
 
 const REMEDY = 'boot a kernel from 6.1 on with the usual BPF options (Debian kernels have them)';

@@ -72,6 +72,8 @@ test('createBpfProbe tells what this kernel has from what no kernel has', { skip
     [false, false, false],
     'has not',
   );
+  const syscall = 31;
+  assert.deepEqual([probe.programType(syscall), probe.helper(syscall, 164)], [true, true], 'may sleep');
   // bpf_sk_assign is for tc, not for cgroup programs.
   assert.equal(probe.helper(18, 124), false);
 });

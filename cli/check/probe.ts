@@ -18,6 +18,8 @@ const LOOPBACK_IFINDEX = 1;
 const BPF_TCX_INGRESS = 46;
 /** Program types whose programs must name the hook they are for: cgroup_sock_addr, connect4. */
 const ATTACH_TYPE: Readonly<Record<number, number>> = { 18: 10 };
+/** Program types that must be loaded with these flags: syscall, as one that may sleep (BPF_F_SLEEPABLE). */
+const FLAGS: Readonly<Record<number, number>> = { 31: 16 };
 
 /** Key and value sizes that each kind of map asks for; a page of ring. */
 const MAP_SHAPES: Readonly<Record<number, { key: number; value: number; entries: number; flags: number }>> = {
@@ -68,6 +70,7 @@ function load(type: number, instructions: readonly number[]): { readonly loaded:
   attr.setUint32(24, 1, true); // log level
   attr.setUint32(28, LOG_SIZE, true);
   attr.setBigUint64(32, BigInt(addressOf(log)), true);
+  attr.setUint32(44, FLAGS[type] ?? 0, true);
   attr.setUint32(68, ATTACH_TYPE[type] ?? 0, true);
   const loaded = succeeds(COMMAND.progLoad, attr);
   return { loaded, log: Buffer.from(log.subarray(0, log.indexOf(0))).toString() };

@@ -6,7 +6,9 @@ import type { Btf, BtfType } from './btf.ts';
 export type Storage =
   | { readonly kind: 'integer'; readonly bytes: 1 | 2 | 4 | 8; readonly network: boolean }
   | { readonly kind: 'bytes'; readonly length: number }
+  | { readonly kind: 'words'; readonly length: number } // of four bytes
   | { readonly kind: 'address' }
+  | { readonly kind: 'addresses'; readonly length: number }
   | { readonly kind: 'struct'; readonly name: string };
 export interface Field {
   readonly name: string;
@@ -91,7 +93,10 @@ function readStorage(btf: Btf, id: number, where: string): { storage: Storage; s
   }
   if (type.kind === 'array' && type.array !== undefined) {
     const element = readStorage(btf, type.array.element, where);
-    if (element.size === 1) return { storage: { kind: 'bytes', length: type.array.length }, size: type.array.length };
+    const { length } = type.array;
+    if (element.storage.kind === 'address') return { storage: { kind: 'addresses', length }, size: length * 16 };
+    if (element.size === 4) return { storage: { kind: 'words', length }, size: length * 4 };
+    if (element.size === 1) return { storage: { kind: 'bytes', length }, size: length };
   }
   if (type.kind === 'struct' && type.name === 'addr') return { storage: { kind: 'address' }, size: 16 };
   if (type.kind === 'struct') return { storage: { kind: 'struct', name: type.name }, size: type.sizeOrType };

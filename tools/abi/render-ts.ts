@@ -89,12 +89,14 @@ function renderStruct(model: StructModel): string[] {
 }
 
 function isInteger(field: Field): boolean {
-  return field.storage.kind === 'integer' && field.storage.bytes > 1;
+  return field.storage.kind === 'words' || (field.storage.kind === 'integer' && field.storage.bytes > 1);
 }
 
 function typeOf({ storage }: Field): string {
   if (storage.kind === 'integer') return storage.bytes === 8 ? 'bigint' : 'number';
   if (storage.kind === 'bytes') return 'Uint8Array';
+  if (storage.kind === 'words') return 'readonly number[]';
+  if (storage.kind === 'addresses') return 'readonly Address[]';
   return storage.kind === 'address' ? 'Address' : pascal(storage.name);
 }
 
@@ -104,6 +106,10 @@ function encodeField(field: Field): string {
   const { storage } = field;
   if (storage.kind === 'struct') return `${camel(storage.name)}.encode(${value}, target, ${at});`;
   if (storage.kind === 'address') return `writeAddress(${value}, target, ${at});`;
+  if (storage.kind === 'addresses')
+    return `for (const [i, one] of ${value}.slice(0, ${storage.length}).entries()) writeAddress(one, target, ${at} + i * 16);`;
+  if (storage.kind === 'words')
+    return `for (let i = 0; i < ${storage.length}; i++) view.setUint32(${at} + i * 4, ${value}[i] ?? 0, true);`;
   // One by one: subarray() would give every short array a buffer of its own, which takes more memory than it does.
   if (storage.kind !== 'integer')
     return `for (let i = 0; i < ${field.size}; i++) target[${at} + i] = ${value}[i] ?? 0;`;
@@ -116,6 +122,10 @@ function decodeField(field: Field): string {
   const { storage } = field;
   if (storage.kind === 'struct') return `${camel(storage.name)}.decode(bytes, ${at})`;
   if (storage.kind === 'address') return `readAddress(bytes, ${at})`;
+  if (storage.kind === 'addresses')
+    return `Array.from({ length: ${storage.length} }, (_, i) => readAddress(bytes, ${at} + i * 16))`;
+  if (storage.kind === 'words')
+    return `Array.from({ length: ${storage.length} }, (_, i) => view.getUint32(${at} + i * 4, true))`;
   if (storage.kind === 'bytes') return `bytes.slice(${at}, ${at} + ${field.size})`;
   if (storage.bytes === 1) return `bytes[${at}] ?? 0`;
   return `view.get${numeric(storage.bytes)}(${at}, ${!storage.network})`;

@@ -36,11 +36,11 @@ export function createEngine(mesh: Mesh): Answerer {
 
 type Entry = NonNullable<ReturnType<ReturnType<typeof createLookup>['answer']>>['entry'];
 
-/** The deciding entry for people: "peer 300, TCP 80/16, by CiliumNetworkPolicy default/p". */
+/** The deciding entry for people: "peers 30, TCP 80/16, by CiliumNetworkPolicy default/p". */
 function showEntry(entry: Entry, policies: readonly string[]): string {
   if (!entry) return 'no entry';
-  const { peer, protocol, port, l4Bits, precedence } = entry;
+  const { peers, protocol, port, l4Bits, precedence } = entry;
   const key = l4Bits === 0 ? 'any port' : l4Bits === 8 ? `protocol ${protocol}` : `${protocol}:${port}/${l4Bits - 8}`;
   const from = policies.length > 0 ? policies.join(', ') : 'nothing but what is built in';
-  return `peer ${peer === 0 ? 'any' : peer}, ${key}, precedence ${precedence}, by ${from}`;
+  return `${peers === 0 ? 'any peer' : `peers ${peers}`}, ${key}, precedence ${precedence}, by ${from}`;
 }

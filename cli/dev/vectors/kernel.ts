@@ -1,6 +1,9 @@
 // The kernel's answer: a case's rows written by the agent's sync, a packet for each flow through the real programs.
 
+import { setImmediate } from 'node:timers/promises';
+import { RESERVED_IDENTITIES } from '#agent/identity/reserved.ts';
 import { createKernelVerdicts, type FlowEnd, type KernelVerdicts } from '#agent/sync/kernel-verdicts.fixture.ts';
+import { createTables, type Desired } from '#agent/tables.ts';
 import { MATCH_NONE } from '#bpf/abi.ts';
 import type { FlowVerdict, SideVerdict } from '#bpf/testing/verdict.ts';
 import { formatAddress } from '#common/ip.ts';
@@ -27,6 +30,9 @@ export async function openKernel(): Promise<Kernel> {
       opened ??= await createKernelVerdicts();
       const verdicts = opened;
       try {
+        // Numbers mean something else in each case: nothing of the last one may be left.
+        await verdicts.load(nothing());
+        await setImmediate();
         await verdicts.load(mesh.tables.desired);
       } catch (error) {
         close(); // what sync could not write it would try again: the next case must not suffer for it
@@ -56,6 +62,13 @@ export async function openKernel(): Promise<Kernel> {
     },
     [Symbol.dispose]: close,
   };
+}
+
+/** No rows but those of identities that are always there. */
+function nothing(): Desired {
+  const { desired } = createTables();
+  for (const { identity } of RESERVED_IDENTITIES) desired.peerSets.set(String(identity), { identity, sets: [] });
+  return desired;
 }
 
 function endOf(end: End): FlowEnd {

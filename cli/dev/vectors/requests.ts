@@ -1,7 +1,8 @@
 // A ruleset, read for one peer, in the words of the cases.
 
 import { type L7Reading, readRuleset } from '#agent/policy/reading.ts';
-import type { Desired, L7RuleLists } from '#agent/tables.ts';
+import type { L7RuleLists } from '#agent/ruleset-rows.ts';
+import type { Desired } from '#agent/tables.ts';
 import { identity } from '#common/ids.ts';
 import type { HttpRule, KafkaRule, NamePattern } from '#mesh-config/model.ts';
 import { canonical, type L7Verdict, setOf } from './verdict.ts';
