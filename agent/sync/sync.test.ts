@@ -49,13 +49,13 @@ interface Rig {
   step(): Promise<Awaited<ReturnType<Sync['apply']>>>;
 }
 
-function rig(scene = createScene(), kernel = fakeKernel()): Rig & Disposable {
+function rig(scene = createScene(), kernel = fakeKernel(), purge?: () => Promise<number>): Rig & Disposable {
   const purged: string[] = [];
   const sync = createSync({
     tables: scene.tables,
     maps: kernel.maps,
     proxies: kernel.proxiesFor(scene.tables),
-    conntrack: { purge: async (addresses) => purged.push(...addresses.map(formatAddress)) },
+    conntrack: { purge: purge ?? (async (addresses) => purged.push(...addresses.map(formatAddress))) },
     config: CONFIG,
   });
   const step = (): Promise<Awaited<ReturnType<Sync['apply']>>> => {
@@ -131,6 +131,28 @@ describe('sync', () => {
     assert.equal((await r.step()).revision, revision + 1);
     assert.equal(get(r.kernel), false);
     assert.equal(get(r.kernel, 'PUT'), true);
+  });
+
+  it('raises the revision in the first update, also if a dead agent had written all but that', async () => {
+    using r = rig();
+    r.scene.put(PODS);
+    const { revision } = await r.step();
+    const next = rig(r.scene.restart(), r.kernel);
+    assert.equal((await next.step()).revision, revision + 1);
+    assert.equal((await next.step()).revision, revision + 1, 'once');
+    next.sync.close();
+  });
+
+  it('raises the revision for what it has written when the connections of a pod that is gone cannot be deleted', async () => {
+    using r = rig(createScene(), fakeKernel(), () => Promise.reject(new Error('no purge')));
+    r.scene.put(PODS);
+    const { revision } = await r.step();
+    r.scene.remove('pod', 'default/web');
+    await r.step();
+    await setImmediate();
+    r.scene.put(`${PODS}---${POLICY.replace('app: web', 'app: client')}`);
+    await assert.rejects(r.step(), /no purge/);
+    assert.equal(r.sync.revision(), revision + 2);
   });
 
   it('prunes what a dead agent left', async () => {

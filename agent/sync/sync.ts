@@ -16,7 +16,8 @@
 //     and when nobody remembers connections of another pod that had the address.
 //  9. Services gain backends.
 // 10. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
-//     rulesets alone too: people and tests wait for it.
+//     rulesets alone too: people and tests wait for it. And in an agent's first update, whatever that writes: the one
+//     before may have died between what it wrote and this.
 // 11. The proxies forget rulesets of subjects that are gone. When nothing else is to be done, so do the maps what no
 //     subject names any more, and connections of pods that are gone (purges.ts).
 //
@@ -131,6 +132,7 @@ export function createSync(options: {
   setConfig(config);
   const raiseRevision = (): void => setConfig({ ...config, revision: (config.revision + 1) >>> 0 });
 
+  let isFirst = true;
   let rulesChanged = false;
   const stopRules = desired.rulesets.subscribe(() => {
     rulesChanged = true;
@@ -180,10 +182,14 @@ export function createSync(options: {
       policy.loosen();
       lifelines.shorten();
     }
-    await purges.settled(endpoints.arriving()); // 8
-    endpoints.admit(policy.isComplete);
-    services.grow(); // 9
-    if (decisive() !== before || rules) raiseRevision(); // 10
+    try {
+      await purges.settled(endpoints.arriving()); // 8
+      endpoints.admit(policy.isComplete);
+      services.grow(); // 9
+    } finally {
+      if (isFirst || rules || decisive() !== before) raiseRevision(); // 10, also for what was written before 8 failed
+      isFirst = false;
+    }
     await publish('removed'); // 11
     purges.begin();
     const complete = Object.values(pending()).flat().length === 0;
