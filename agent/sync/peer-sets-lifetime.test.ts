@@ -116,6 +116,18 @@ describe('what a dead agent left', () => {
     assert.deepEqual([seen(map, A), r.counted.size], [range(1, PEER_SETS_EACH + 1), 2]);
   });
 
+  for (const only of [PEER_FIRST, PEER_SECOND]) {
+    it(`is asked of both editions again before anything else is written (${only})`, () => {
+      const map: SetsMap = fakeMap(peerSetsKey);
+      map.set({ identity: A, block: 0 }, { ...block(1, 1), only });
+      map.set({ identity: A, block: 1 }, block(0, 2));
+      const r = peerSetsRig(map);
+      r.join(A, [1, 2]);
+      r.shrink(); // an update begins with it
+      assert.deepEqual([onlyOf(map, A), seen(map, A)], [PEER_BOTH, [1, 2]]);
+    });
+  }
+
   it('goes if nobody knows the identity, when no address has it', () => {
     const map: SetsMap = fakeMap(peerSetsKey);
     map.set({ identity: A, block: 0 }, block(0, 1));

@@ -50,7 +50,8 @@ export function createPeerSetsSync(
   const { places, ...adopted } = adopt(map);
   let { orphans } = adopted;
   const dirty = new Set<Identity>(places.keys());
-  let extended = new Set<Identity>(); // since they changed: what `shrink` is about
+  // Since they changed: what `shrink` is about. What a dead agent said of editions holds for none of this one's.
+  let extended = new Set<Identity>(places.keys());
   for (const row of table.values()) dirty.add(row.identity);
   const stop = table.subscribe(({ before, after }) => {
     const row = after ?? before;
