@@ -69,6 +69,69 @@ describe('an identity that is gone', () => {
   });
 });
 
+describe('an identity that leaves a set which goes on being named', () => {
+  const leaving = () => {
+    const r = peerSetsRig();
+    r.join(A, range(1, 20));
+    r.update();
+    r.join(A, [2, 30]);
+    return r;
+  };
+
+  it('is denied until only the new editions are asked', () => {
+    const r = leaving();
+    const check = (): void => assert.equal(seen(r.map, A), undefined);
+    watch(r.map, check, () => r.extend({ kept: [1] }));
+    r.shrink({ named: [1] });
+    r.extend({ kept: [1] });
+    assert.deepEqual([seen(r.map, A), r.sync.pending()], [undefined, [`peer ${A}: has left a set`]]);
+    r.sync.readmit();
+    assert.deepEqual([seen(r.map, A), r.sync.pending(), r.counted.size], [[2, 30], [], 1]);
+    r.update({ named: [1], kept: [1] });
+    assert.deepEqual(seen(r.map, A), [2, 30]);
+  });
+
+  it('waits for the next update if it has changed again, and goes if it is gone', () => {
+    const r = leaving();
+    r.extend({ kept: [1] });
+    r.join(A, [3]);
+    r.sync.readmit();
+    assert.equal(seen(r.map, A), undefined);
+    r.update();
+    assert.deepEqual(seen(r.map, A), [3]);
+    r.join(A, [4]);
+    r.extend({ kept: [3] });
+    r.leave(A);
+    r.update({ fresh: [A] });
+    assert.deepEqual([r.map.size, r.sync.pending()], [0, []]);
+  });
+
+  it('begins anew at once if no address has it', () => {
+    const r = leaving();
+    assert.equal(r.extend({ kept: [1], fresh: [A] }), true);
+    assert.deepEqual([seen(r.map, A), onlyOf(r.map, A)], [[2, 30], PEER_SECOND]);
+  });
+
+  it('is not denied for sets that only the old editions name', () => {
+    const r = leaving();
+    r.extend({ kept: [2] });
+    assert.deepEqual(seen(r.map, A), [...range(1, 20), 30]);
+  });
+
+  it('keeps policy from getting wider if it cannot be denied', () => {
+    const r = leaving();
+    const remove = r.map.delete;
+    r.map.delete = () => {
+      throw new Error('no');
+    };
+    assert.equal(r.extend({ kept: [1] }), false);
+    r.map.delete = remove;
+    assert.equal(r.extend({ kept: [1] }), true);
+    r.sync.readmit();
+    assert.deepEqual([seen(r.map, A), r.map.size], [[2, 30], 1]);
+  });
+});
+
 describe('what a dead agent left', () => {
   const block = (more: number, ...sets: readonly number[]): PeerSetsValue => ({
     identity: A,

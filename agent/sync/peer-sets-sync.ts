@@ -1,7 +1,8 @@
 // Which sets of peers each identity belongs to, into the map. An identity keeps its place for each set, so that no write
 // takes a set away that it still belongs to. What is added counts for editions that are written afterwards, and what is
-// removed is named by none: a write of this file by itself changes no verdict, but for an identity that finds no room,
-// which is denied.
+// removed is named by none: a write of this file by itself changes no verdict. But an identity that finds no room is
+// denied, and one that leaves a set which goes on being named is, until only the new editions are asked: its number has
+// gone to others, or its labels have changed, and whoever it was must not have what it is.
 
 import {
   PEER_BOTH,
@@ -20,9 +21,16 @@ import type { CountedMap } from './map.ts';
 export interface PeerSetsSync {
   /**
    * Before editions change: adds the sets that identities belong to now, and says which identities only the new editions
-   * know, or only the old ones.
+   * know, or only the old ones. `isKept`: some new edition names the set. False: an identity that has to be denied is
+   * not, and may have more than it shall.
    */
-  extend(use: { isFresh(identity: Identity): boolean; isLeaving(identity: Identity): boolean }): void;
+  extend(use: {
+    isFresh(identity: Identity): boolean;
+    isLeaving(identity: Identity): boolean;
+    isKept(set: PeerSetId): boolean;
+  }): boolean;
+  /** When only the new editions are asked: lets in again who was denied because it left a set. */
+  readmit(): void;
   /** Afterwards: removes what is no more, but for sets that some edition still names, and identities that an address has. */
   shrink(use: { isNamed(set: PeerSetId): boolean; isFresh(identity: Identity): boolean }): void;
   /** Identities that are denied, or not yet as wanted. */
@@ -58,6 +66,8 @@ export function createPeerSetsSync(
     if (row) dirty.add(row.identity);
   });
 
+  // Those that are denied, because they have left a set.
+  const withheld = new Set<Identity>();
   // Those that are denied, because they have no room or are in too many sets.
   const refused = new Map<Identity, string>();
   const look = (ids: Iterable<Identity>): void => {
@@ -114,16 +124,34 @@ export function createPeerSetsSync(
     return free.length === gone.length;
   };
 
+  /** It begins anew: at once if no address has it, else it is denied from now on. False: it is not. */
+  const replace = (
+    id: Identity,
+    place: Place,
+    to: { readonly row: PeerSetsRow; readonly isFresh: boolean },
+  ): boolean => {
+    if (!writes.remove(id, place)) return false;
+    places.delete(id);
+    if (to.isFresh) appear(id, to.row, PEER_SECOND);
+    else withheld.add(id);
+    return true;
+  };
+
   return {
-    extend({ isFresh, isLeaving }) {
+    extend({ isFresh, isLeaving, isKept }) {
+      let isDone = true;
       orphans = orphans.filter((key) => !map.delete(key));
       extended = extended.union(dirty);
       dirty.clear();
       for (const id of extended) {
         const row = table.get(String(id));
         const place = places.get(id);
+        if (row && place && leaves(place, row, isKept)) {
+          isDone = replace(id, place, { row, isFresh: isFresh(id) }) && isDone;
+          continue;
+        }
         if (row && place) grow(id, place, row);
-        else if (row) appear(id, row, isFresh(id) ? PEER_SECOND : PEER_BOTH);
+        else if (row && !withheld.has(id)) appear(id, row, isFresh(id) ? PEER_SECOND : PEER_BOTH);
         else if (place && place.blocks > 0 && isLeaving(id)) {
           place.only = PEER_FIRST;
           writes.put(id, place, [0]);
@@ -131,6 +159,17 @@ export function createPeerSetsSync(
       }
       writes.flush();
       look(extended);
+      return isDone;
+    },
+    readmit() {
+      const ready = withheld.difference(dirty); // what has changed since belongs to the next update
+      for (const id of ready) {
+        withheld.delete(id);
+        const row = table.get(String(id));
+        if (row) appear(id, row, PEER_BOTH);
+      }
+      writes.flush();
+      look(ready);
     },
     shrink({ isNamed, isFresh }) {
       const touched = [...extended];
@@ -151,7 +190,10 @@ export function createPeerSetsSync(
       writes.flush();
       look(touched);
     },
-    pending: () => [...refused].map(([id, why]) => `peer ${id}: ${why}`),
+    pending: () => [
+      ...[...refused].map(([id, why]) => `peer ${id}: ${why}`),
+      ...[...withheld].map((id) => `peer ${id}: has left a set`),
+    ],
     close: stop,
   };
 }
@@ -202,6 +244,11 @@ function createWrites(map: CountedMap<PeerSetsKey, PeerSetsValue>): Writes {
       );
     },
   };
+}
+
+/** Whether it is in a set that its row does not have, and that goes on being named. */
+function leaves({ slots }: Place, { sets }: PeerSetsRow, isKept: (set: PeerSetId) => boolean): boolean {
+  return slots.some((set) => set !== EMPTY && !sets.includes(set) && isKept(set));
 }
 
 function blocksOf({ slots }: Place): readonly number[] {

@@ -18,8 +18,9 @@ export function range(first: number, last: number): readonly number[] {
 }
 
 export interface Use {
-  /** Sets that some edition names; nobody is named otherwise. */
+  /** Sets that some edition names, and that new ones name; none otherwise. */
   readonly named?: readonly number[];
+  readonly kept?: readonly number[];
   /** Identities that no address has, and that none shall have. */
   readonly fresh?: readonly Identity[];
   readonly leaving?: readonly Identity[];
@@ -29,8 +30,12 @@ export interface Use {
 export function peerSetsRig(map: SetsMap = fakeMap(peerSetsKey), table = createTable<PeerSetsRow>('peer sets')) {
   const counted = countMap('peer_sets', map);
   const sync = createPeerSetsSync(table, counted);
-  const extend = ({ fresh = [], leaving = [] }: Use = {}): void =>
-    sync.extend({ isFresh: (id) => fresh.includes(id), isLeaving: (id) => leaving.includes(id) });
+  const extend = ({ fresh = [], leaving = [], kept = [] }: Use = {}): boolean =>
+    sync.extend({
+      isFresh: (id) => fresh.includes(id),
+      isLeaving: (id) => leaving.includes(id),
+      isKept: (set) => kept.includes(set),
+    });
   const shrink = ({ named = [], fresh = [] }: Use = {}): void =>
     sync.shrink({ isNamed: (set) => named.includes(set), isFresh: (id) => fresh.includes(id) });
   return {
@@ -45,7 +50,7 @@ export function peerSetsRig(map: SetsMap = fakeMap(peerSetsKey), table = createT
     shrink,
     /** A whole update. */
     update(use: Use = {}): void {
-      extend(use);
+      if (extend(use)) sync.readmit();
       shrink(use);
     },
   };

@@ -1,7 +1,8 @@
 // When the kernel comes to ask another edition for a subject: the rules of policy-sync.ts.
 
-import { type Identity, RESERVED } from '#common/ids.ts';
-import type { Direction, SubjectName } from './policy-subject.ts';
+import { type Identity, type PeerSetId, RESERVED } from '#common/ids.ts';
+import type { Edition } from './editions.ts';
+import type { Direction, Entries, SubjectName } from './policy-subject.ts';
 
 /** In which directions the node itself is under policy. */
 export type HostEnforcement = Readonly<Record<Direction, boolean>>;
@@ -31,4 +32,26 @@ export function changeOf(
   if (isAsked(identity)) return 'both';
   // What goes makes room; what comes waits for those who are there.
   return isGone ? 'at once in stage one' : 'at once in stage two';
+}
+
+/** Whether a set is named by what is in force when the plans are carried out. They are looked at when it is asked. */
+export function namedAfter<S extends { readonly inForce: Edition }>(
+  subjects: Iterable<S>,
+  plans: Iterable<{ readonly subject: S; readonly wanted: Entries }>,
+): (set: PeerSetId) => boolean {
+  let named: Set<PeerSetId> | undefined;
+  const find = (): Set<PeerSetId> => {
+    const found = new Set<PeerSetId>();
+    const planned = new Set<S>();
+    for (const { subject, wanted } of plans) {
+      planned.add(subject);
+      for (const { peers } of wanted.values()) found.add(peers);
+    }
+    for (const subject of subjects) if (!planned.has(subject)) for (const set of subject.inForce.sets) found.add(set);
+    return found;
+  };
+  return (set) => {
+    named ??= find();
+    return named.has(set);
+  };
 }

@@ -19,7 +19,7 @@ import { createEditions, type Edition, NO_EDITION } from './editions.ts';
 import type { CountedMap } from './map.ts';
 import { isPeerNarrower } from './narrower.ts';
 import { createPeerSetsSync } from './peer-sets-sync.ts';
-import { changeOf, type PlanOptions, type PolicyChange } from './policy-change.ts';
+import { changeOf, namedAfter, type PlanOptions, type PolicyChange } from './policy-change.ts';
 import {
   areEqual,
   counterKeyOf,
@@ -230,7 +230,7 @@ export function createPolicySync(
       });
     },
     tighten() {
-      peers.extend(use);
+      const areDenied = peers.extend({ ...use, isKept: namedAfter(subjects.values(), planned) });
       // What goes makes room.
       for (const { subject, wanted, change } of planned) {
         if (wanted.size === 0 && change === 'at once in stage one') replace(subject, NO_EDITION);
@@ -242,7 +242,7 @@ export function createPolicySync(
         if (plan.change === 'both') askBoth(plan);
         else replace(plan.subject, plan.next ?? NO_EDITION);
       }
-      return flush();
+      return flush() && areDenied;
     },
     loosen() {
       // Who is asked comes first: what a new endpoint wants must not take the room that a change in force needs.
@@ -255,6 +255,7 @@ export function createPolicySync(
       writeAll(late);
       for (const { subject, next = NO_EDITION } of late) replace(subject, next);
       flush();
+      peers.readmit();
       for (const plan of planned) settle(plan);
       planned = [];
       later ??= setImmediate(clean);
