@@ -37,12 +37,7 @@ function rig() {
   };
   const reaches = (ip: string): boolean =>
     kernel.passes({ from: address(POD), to: address(ip), port: 80, method: 'GET' });
-  desired.policy.set(
-    ...policyRow({
-      ...{ subject: X, peers: peerSetId(5), direction: 'egress', protocol: 6, port: 80, l4Bits: 24 },
-      ...{ action: 'allow', precedence: PRECEDENCE.allow, ruleset: 0, cookie: 1 },
-    }),
-  );
+  desired.policy.set(...egress(5, 80));
   desired.endpoints.set(...endpointRow('x', { id: 11, identity: X, ip4: address(POD) }));
   give(POD, X, 2);
   return { desired, kernel, sync, join, give, reaches };
@@ -65,24 +60,28 @@ it('the node is not in a set any more that its labels have left, though policy h
   r.sync.close();
 });
 
-it('whoever had a number does not have what those have that it is given to', async () => {
-  const r = rig();
-  r.give(FIRST, P);
-  r.join(P, 4);
-  await r.sync.apply();
-  r.desired.policy.set(
-    ...policyRow({
-      ...{ subject: X, peers: peerSetId(4), direction: 'egress', protocol: 6, port: 81, l4Bits: 24 },
-      ...{ action: 'allow', precedence: PRECEDENCE.allow, ruleset: 0, cookie: 1 },
-    }),
-  );
-  r.give(FIRST, Q);
-  r.join(Q, 4);
-  r.give(SECOND, P);
-  r.join(P, 5);
-  const seen = new Set<boolean>();
-  r.kernel.onStep = () => void seen.add(r.reaches(FIRST));
-  assert.equal((await r.sync.apply()).complete, true);
-  assert.deepEqual([[...seen], r.reaches(FIRST), r.reaches(SECOND)], [[false], false, true]);
-  r.sync.close();
-});
+for (const before of [[4], []])
+  it(`whoever had a number does not have what those have that it is given to (in ${before.length} sets before)`, async () => {
+    const r = rig();
+    r.give(FIRST, P);
+    r.join(P, ...before);
+    await r.sync.apply();
+    r.desired.policy.set(...egress(4, 81));
+    r.give(FIRST, Q);
+    r.join(Q, ...before);
+    r.give(SECOND, P);
+    r.join(P, 5);
+    const seen = new Set<boolean>();
+    r.kernel.onStep = () => void seen.add(r.reaches(FIRST));
+    assert.equal((await r.sync.apply()).complete, true);
+    assert.deepEqual([[...seen], r.reaches(FIRST), r.reaches(SECOND)], [[false], false, true]);
+    r.sync.close();
+  });
+
+/** The row that lets X reach a port of a set. */
+function egress(set: number, port: number): ReturnType<typeof policyRow> {
+  return policyRow({
+    ...{ subject: X, peers: peerSetId(set), direction: 'egress', protocol: 6, port, l4Bits: 24 },
+    ...{ action: 'allow', precedence: PRECEDENCE.allow, ruleset: 0, cookie: 1 },
+  });
+}

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PEER_BOTH, PEER_FIRST, PEER_SECOND, PEER_SETS_EACH, type PeerSetsValue, peerSetsKey } from '#bpf/abi.ts';
-import type { Identity } from '#common/ids.ts';
+import { type Identity, RESERVED } from '#common/ids.ts';
 import { fakeMap } from './fake-map.ts';
 import { A, B, peerSetsRig, range, type SetsMap, seen, watch } from './peer-sets.fixture.ts';
 
@@ -69,6 +69,17 @@ describe('an identity that is gone', () => {
   });
 });
 
+it('rows that change between the plan and the first write belong to the next update', () => {
+  const r = peerSetsRig();
+  r.join(A, [1, 2]);
+  r.sync.plan();
+  r.join(A, [3]);
+  r.sync.extend({ isFresh: () => false, isLeaving: () => false, isNamed: () => false, isKept: () => false });
+  assert.deepEqual(seen(r.map, A), [1, 2], 'what is written now names these');
+  r.update();
+  assert.deepEqual(seen(r.map, A), [3]);
+});
+
 describe('an identity that leaves a set which goes on being named', () => {
   const leaving = () => {
     const r = peerSetsRig();
@@ -84,20 +95,33 @@ describe('an identity that leaves a set which goes on being named', () => {
     watch(r.map, check, () => r.extend({ kept: [1] }));
     r.shrink({ named: [1] });
     r.extend({ kept: [1] });
-    assert.deepEqual([seen(r.map, A), r.sync.pending()], [undefined, [`peer ${A}: has left a set`]]);
+    assert.deepEqual([seen(r.map, A), r.sync.pending()], [undefined, [`peer ${A}: in other sets than before`]]);
     r.sync.readmit();
     assert.deepEqual([seen(r.map, A), r.sync.pending(), r.counted.size], [[2, 30], [], 1]);
     r.update({ named: [1], kept: [1] });
     assert.deepEqual(seen(r.map, A), [2, 30]);
   });
 
-  it('waits for the next update if it has changed again, and goes if it is gone', () => {
+  it('is denied likewise if it joins one that is named already, unless it is the node', () => {
+    for (const id of [A, RESERVED.host]) {
+      const r = peerSetsRig();
+      r.join(id, [1]);
+      r.update();
+      r.join(id, [1, 2, 3]);
+      r.extend({ named: [1, 3] });
+      assert.deepEqual(seen(r.map, id), id === A ? undefined : [1, 2, 3]);
+      r.sync.readmit();
+      assert.deepEqual(seen(r.map, id), [1, 2, 3]);
+    }
+  });
+
+  it('is what was planned until the next update, and goes if it is gone', () => {
     const r = leaving();
     r.extend({ kept: [1] });
     r.join(A, [3]);
     r.sync.readmit();
-    assert.equal(seen(r.map, A), undefined);
-    r.update();
+    assert.deepEqual(seen(r.map, A), [2, 30]);
+    r.update({ named: [2], kept: [2] });
     assert.deepEqual(seen(r.map, A), [3]);
     r.join(A, [4]);
     r.extend({ kept: [3] });

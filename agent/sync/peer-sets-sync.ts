@@ -1,8 +1,8 @@
 // Which sets of peers each identity belongs to, into the map. An identity keeps its place for each set, so that no write
 // takes a set away that it still belongs to. What is added counts for editions that are written afterwards, and what is
-// removed is named by none: a write of this file by itself changes no verdict. But an identity that finds no room is
-// denied, and one that leaves a set which goes on being named is, until only the new editions are asked: its number has
-// gone to others, or its labels have changed, and whoever it was must not have what it is.
+// removed is named by none: a write by itself changes no verdict. But who finds no room is denied, and so is, until only
+// the new editions are asked, who leaves a set that goes on being named or joins one that is named already: its number
+// has gone to others, and whoever has it still must not have what is theirs.
 
 import {
   PEER_BOTH,
@@ -13,23 +13,26 @@ import {
   type PeerSetsKey,
   type PeerSetsValue,
 } from '#bpf/abi.ts';
-import { type Identity, identity, type PeerSetId, peerSetId } from '#common/ids.ts';
+import { type Identity, identity, type PeerSetId, peerSetId, RESERVED } from '#common/ids.ts';
 import type { ReadonlyTable } from '#common/table.ts';
 import type { PeerSetsRow } from '../tables.ts';
 import type { CountedMap } from './map.ts';
 
 export interface PeerSetsSync {
+  /** Begins an update: rows that change from here on belong to the next one. */
+  plan(): void;
   /**
    * Before editions change: adds the sets that identities belong to now, and says which identities only the new editions
-   * know, or only the old ones. `isKept`: some new edition names the set. False: an identity that has to be denied is
-   * not, and may have more than it shall.
+   * know, or only the old ones. `isNamed`, `isKept`: some edition in force, some new one names the set. False: an
+   * identity that has to be denied is not, and may have more than it shall.
    */
   extend(use: {
     isFresh(identity: Identity): boolean;
     isLeaving(identity: Identity): boolean;
+    isNamed(set: PeerSetId): boolean;
     isKept(set: PeerSetId): boolean;
   }): boolean;
-  /** When only the new editions are asked: lets in again who was denied because it left a set. */
+  /** When only the new editions are asked: lets in again who was denied because it is in other sets. */
   readmit(): void;
   /** Afterwards: removes what is no more, but for sets that some edition still names, and identities that an address has. */
   shrink(use: { isNamed(set: PeerSetId): boolean; isFresh(identity: Identity): boolean }): void;
@@ -60,20 +63,18 @@ export function createPeerSetsSync(
   const dirty = new Set<Identity>(places.keys());
   // Since they changed: what `shrink` is about. What a dead agent said of editions holds for none of this one's.
   let extended = new Set<Identity>(places.keys());
+  let rows: ReadonlyMap<Identity, PeerSetsRow | undefined> = new Map(); // of these, as they are planned
   for (const row of table.values()) dirty.add(row.identity);
-  const stop = table.subscribe(({ before, after }) => {
-    const row = after ?? before;
-    if (row) dirty.add(row.identity);
-  });
+  const stop = table.subscribe(({ key }) => void dirty.add(identity(Number(key))));
 
-  // Those that are denied, because they have left a set.
+  // Those that are denied until `readmit`, and all that are, with the reason.
   const withheld = new Set<Identity>();
-  // Those that are denied, because they have no room or are in too many sets.
   const refused = new Map<Identity, string>();
   const look = (ids: Iterable<Identity>): void => {
     for (const id of ids) {
       const { blocks = 0, slots = [] } = places.get(id) ?? {};
-      if (!places.has(id)) refused.delete(id);
+      if (withheld.has(id)) refused.set(id, 'in other sets than before');
+      else if (!places.has(id)) refused.delete(id);
       else if (slots.length > MAX_SETS) refused.set(id, `in more than ${MAX_SETS} sets`);
       else if (blocks === 0) refused.set(id, 'no room');
       else refused.delete(id);
@@ -138,19 +139,19 @@ export function createPeerSetsSync(
   };
 
   return {
-    extend({ isFresh, isLeaving, isKept }) {
-      let isDone = true;
-      orphans = orphans.filter((key) => !map.delete(key));
+    plan() {
       extended = extended.union(dirty);
       dirty.clear();
-      for (const id of extended) {
-        const row = table.get(String(id));
+      rows = new Map(Array.from(extended, (id) => [id, table.get(String(id))]));
+    },
+    extend({ isFresh, isLeaving, isNamed, isKept }) {
+      let isSafe = true;
+      orphans = orphans.filter((key) => !map.delete(key));
+      for (const [id, row] of rows) {
         const place = places.get(id);
-        if (row && place && leaves(place, row, isKept)) {
-          isDone = replace(id, place, { row, isFresh: isFresh(id) }) && isDone;
-          continue;
-        }
-        if (row && place) grow(id, place, row);
+        if (row && place && (leaves(place, row, isKept) || joins(place, row, isNamed))) {
+          isSafe = replace(id, place, { row, isFresh: isFresh(id) }) && isSafe;
+        } else if (row && place) grow(id, place, row);
         else if (row && !withheld.has(id)) appear(id, row, isFresh(id) ? PEER_SECOND : PEER_BOTH);
         else if (place && place.blocks > 0 && isLeaving(id)) {
           place.only = PEER_FIRST;
@@ -159,17 +160,17 @@ export function createPeerSetsSync(
       }
       writes.flush();
       look(extended);
-      return isDone;
+      return isSafe;
     },
     readmit() {
-      const ready = withheld.difference(dirty); // what has changed since belongs to the next update
-      for (const id of ready) {
-        withheld.delete(id);
-        const row = table.get(String(id));
+      const ids = [...withheld];
+      withheld.clear();
+      for (const id of ids) {
+        const row = rows.get(id);
         if (row) appear(id, row, PEER_BOTH);
       }
       writes.flush();
-      look(ready);
+      look(ids);
     },
     shrink({ isNamed, isFresh }) {
       const touched = [...extended];
@@ -190,10 +191,7 @@ export function createPeerSetsSync(
       writes.flush();
       look(touched);
     },
-    pending: () => [
-      ...[...refused].map(([id, why]) => `peer ${id}: ${why}`),
-      ...[...withheld].map((id) => `peer ${id}: has left a set`),
-    ],
+    pending: () => [...refused].map(([id, why]) => `peer ${id}: ${why}`),
     close: stop,
   };
 }
@@ -249,6 +247,11 @@ function createWrites(map: CountedMap<PeerSetsKey, PeerSetsValue>): Writes {
 /** Whether it is in a set that its row does not have, and that goes on being named. */
 function leaves({ slots }: Place, { sets }: PeerSetsRow, isKept: (set: PeerSetId) => boolean): boolean {
   return slots.some((set) => set !== EMPTY && !sets.includes(set) && isKept(set));
+}
+
+/** Whether its row has a set that it is not in, and that is named. The node alone is who it was: it may have it at once. */
+function joins({ slots }: Place, { identity: id, sets }: PeerSetsRow, isNamed: (set: PeerSetId) => boolean): boolean {
+  return id !== RESERVED.host && sets.some((set) => !slots.includes(set) && isNamed(set));
 }
 
 function blocksOf({ slots }: Place): readonly number[] {

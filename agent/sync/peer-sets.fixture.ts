@@ -30,12 +30,15 @@ export interface Use {
 export function peerSetsRig(map: SetsMap = fakeMap(peerSetsKey), table = createTable<PeerSetsRow>('peer sets')) {
   const counted = countMap('peer_sets', map);
   const sync = createPeerSetsSync(table, counted);
-  const extend = ({ fresh = [], leaving = [], kept = [] }: Use = {}): boolean =>
-    sync.extend({
+  const extend = ({ fresh = [], leaving = [], named = [], kept = [] }: Use = {}): boolean => {
+    sync.plan();
+    return sync.extend({
       isFresh: (id) => fresh.includes(id),
       isLeaving: (id) => leaving.includes(id),
+      isNamed: (set) => named.includes(set),
       isKept: (set) => kept.includes(set),
     });
+  };
   const shrink = ({ named = [], fresh = [] }: Use = {}): void =>
     sync.shrink({ isNamed: (set) => named.includes(set), isFresh: (id) => fresh.includes(id) });
   return {

@@ -216,6 +216,7 @@ export function createPolicySync(
     plan(options) {
       // Where two editions are asked already, the first one alone would be more.
       const isOne = subjects.values().every(({ also }) => !also);
+      peers.plan();
       use = isOne ? options : { isFresh: options.isFresh, isLeaving: () => false };
       planned = [...dirty].map((subject): Planned => {
         const { wanted, inForce, changes } = subject;
@@ -230,7 +231,11 @@ export function createPolicySync(
       });
     },
     tighten() {
-      const areDenied = peers.extend({ ...use, isKept: namedAfter(subjects.values(), planned) });
+      const areDenied = peers.extend({
+        ...use,
+        isNamed: editions.names,
+        isKept: namedAfter(subjects.values(), planned),
+      });
       // What goes makes room.
       for (const { subject, wanted, change } of planned) {
         if (wanted.size === 0 && change === 'at once in stage one') replace(subject, NO_EDITION);
