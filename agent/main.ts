@@ -20,6 +20,7 @@ import { type PolicySettings, readPolicySettings } from './compute/settings.ts';
 import { createProxyControl, type ProxyControlOptions } from './control/control.ts';
 import { startResolver } from './dns/server.ts';
 import { createFlowPipeline, type FlowPipeline } from './flows/pipeline.ts';
+import { collectWhileIdle } from './idle-collection.ts';
 import { METRICS_PORT, type NodeLayout, nodeLayout } from './layout.ts';
 import { type AgentMetrics, createAgentMetrics } from './metrics/metrics.ts';
 import { followPolicies } from './metrics/policies.ts';
@@ -180,6 +181,7 @@ async function startPolicy(
       metrics.policyImplemented('file', seconds);
       log.debug({ ...outcome, seconds }, 'update in force');
     },
+    onIdle: collectWhileIdle,
   });
   lifecycle.add('reconciler', () => reconciler.close());
   parts.late.reconciler = reconciler;

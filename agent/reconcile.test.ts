@@ -60,3 +60,26 @@ test('createReconciler gives up waiting when asked to', async () => {
   });
   await assert.rejects(reconciler.settled(AbortSignal.timeout(20)));
 });
+
+test('createReconciler says when nobody waits any more, and not between rounds', async () => {
+  let [idle, rounds] = [0, 0];
+  const reconciler = createReconciler({
+    compute: { step: () => true },
+    sync: {
+      async apply() {
+        if (++rounds === 1) reconciler.poke();
+        await setImmediate();
+        assert.equal(idle, 0);
+        return RESULT;
+      },
+    },
+    onRound: () => {},
+    onIdle: () => void idle++,
+  });
+  await reconciler.settled();
+  await setImmediate();
+  await setImmediate();
+  await setImmediate();
+  assert.deepEqual([rounds, idle], [2, 1]);
+  await reconciler.close();
+});

@@ -23,11 +23,15 @@ interface Waiter {
 /** A round that threw is tried again after this long. */
 const RETRY_MS = 1_000;
 
-/** `onRound` hears of each round: its result, or why it failed, and the seconds it took. */
+/**
+ * `onRound` hears of each round: its result, or why it failed, and the seconds it took. `onIdle` is called when no further
+ * round is wanted, and whoever waited for the last one has gone on.
+ */
 export function createReconciler(options: {
   readonly compute: Pick<Compute, 'step'>;
   readonly sync: Pick<Sync, 'apply'>;
   readonly onRound: (outcome: ApplyResult | Error, seconds: number) => void;
+  readonly onIdle?: () => void;
 }): Reconciler {
   let waiters: Waiter[] = [];
   let problem: string | undefined;
@@ -63,6 +67,9 @@ export function createReconciler(options: {
     await new Promise((resolve) => setImmediate(resolve));
     while (isWanted && !isClosed) await round();
     running = undefined;
+    setImmediate(() => {
+      if (!running && !isClosed) options.onIdle?.();
+    });
   };
   const poke = (): void => {
     isWanted = true;

@@ -6,6 +6,7 @@ import { createRealised } from '#agent/api/realised.ts';
 import { createCompute } from '#agent/compute/compute.ts';
 import { createProxyControl } from '#agent/control/control.ts';
 import { createFlowPipeline } from '#agent/flows/pipeline.ts';
+import { collectWhileIdle } from '#agent/idle-collection.ts';
 import { nodeLayout } from '#agent/layout.ts';
 import { createAgentMetrics } from '#agent/metrics/metrics.ts';
 import { metricsProviders, type Parts } from '#agent/providers.ts';
@@ -72,6 +73,7 @@ export async function startAgent(directory: string, bpffs: string): Promise<Simu
       realised.end(outcome);
       metrics.policyImplemented('file', seconds);
     },
+    onIdle: collectWhileIdle,
   });
   return {
     tables,

@@ -1,6 +1,6 @@
 // One change after the other, of every kind, and how long each takes from the table to the last map write.
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndpointRow } from '#agent/tables.ts';
 import { objectKey, type PolicyObject } from '#mesh-config/model.ts';
 import { readObjects } from '#mesh-config/read.ts';
@@ -9,6 +9,9 @@ import type { Variant } from './cluster-policies.ts';
 import { policyFiles } from './policies.ts';
 import { createRandom, type Random } from './random.ts';
 import { type ClusterSize, LOCAL_PODS, localPod, remoteKey, remotePod, type Workload } from './world.ts';
+
+/** Between changes: what an update leaves for later is over by then, on a node as here. */
+const PAUSE_MS = 10;
 
 export const CHANGE_KINDS = [
   'policy added',
@@ -56,7 +59,7 @@ export async function measureChanges(
     const ms = performance.now() - begun;
     if (!complete) throw new Error(`Cannot measure: ${kind} (${what}) is not wholly in force`);
     samples[kind].push({ what, ms, writes: writes() - before });
-    await nextTurn();
+    await sleep(PAUSE_MS);
   };
   const steps = [policySteps(agent, random), podSteps(agent, world, random), remotePodSteps(agent, world, random)];
   for (let round = 0; round < count; round++) for (const step of steps) await step(measure, round);

@@ -30,9 +30,10 @@ const END_GRACE_MS = 3_000;
 const LINES_SHOWN = 8;
 /**
  * Keeps the agent's memory small: a small nursery, and the rest collected when it has grown by two fifths. With less than
- * that a change of policy waits for the collector more often than for anything else.
+ * that a change of policy waits for the collector more often than for anything else; it may be called for when nobody
+ * waits (agent/idle-collection.ts).
  */
-export const NODE_FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=40'];
+export const NODE_FLAGS = ['--max-semi-space-size=8', '--heap-growing-percent=40', '--expose-gc'];
 
 /** Starts the agent with `args`. An agent that an earlier supervisor left must have been ended: see endAgent(). */
 export function superviseAgent(options: {
