@@ -3,7 +3,8 @@
 // Order of one update:
 //  1. Services lose backends that are no longer wanted: nobody is sent to a pod that is about to go.
 //  2. Endpoints that go or change are taken out, their addresses are closed. What is out takes no part in what follows. At
-//     the same moment it is planned what else is to be done: rows that change from here on belong to the next update.
+//     the same moment it is planned what else is to be done: rows that change from here on belong to the next update. Who
+//     gets the address of a pod that is gone waits until nobody remembers its connections.
 //  3. The proxies get rulesets that they do not know, before an entry can name them.
 //  4. Peers get the sets that they belong to, and policy gets narrower (policy-sync.ts, stage one), for every subject and
 //     both directions. If the node itself comes under policy, the kernel is told so when its entries are there.
@@ -12,8 +13,7 @@
 //  6. Prefixes that are not endpoints' move from their old identities to their new ones (addresses-sync.ts).
 //  7. Policy gets wider (stage two), unless something in 4 could not be written, or something in 6 that this would
 //     concern.
-//  8. Addresses of endpoints get their identities, endpoints are let in: each only if its policy is complete in the map,
-//     and when nobody remembers connections of another pod that had the address.
+//  8. Addresses of endpoints get their identities, endpoints are let in: each only if its policy is complete in the map.
 //  9. Services gain backends.
 // 10. The revision grows: from the next packet on, connections that exist are asked again. It grows for a change of
 //     rulesets alone too: people and tests wait for it. And in an agent's first update, whatever that writes: the one
@@ -167,27 +167,27 @@ export function createSync(options: {
       now: hostEnforcement(config.flags),
       next: desired.enforcement.get(HOST_ENDPOINT) ?? { ingress: false, egress: false },
     };
-    purges.note(endpoints.evict()); // 2
-    const asked = endpoints.askedIdentities();
-    policy.plan({ host, ...endpoints.prefixes, isAsked: (identity) => asked.has(identity) });
-    lifelines.extend();
-    await publish('new'); // 3
-    const narrowed = policy.tighten(); // 4
-    const { now, next } = host;
-    setConfig(withHostFlags(config, { ingress: now.ingress || next.ingress, egress: now.egress || next.egress }));
-    await publish('changed'); // 5
-    const moved = narrowed && endpoints.prefixes.move(policy.isNarrower); // 6
-    if (moved) {
-      setConfig(withHostFlags(config, next)); // 7
-      policy.loosen();
-      lifelines.shorten();
-    }
     try {
-      await purges.settled(endpoints.arriving()); // 8
-      endpoints.admit(policy.isComplete);
+      purges.note(endpoints.evict()); // 2
+      const asked = endpoints.askedIdentities();
+      policy.plan({ host, ...endpoints.prefixes, isAsked: (identity) => asked.has(identity) });
+      lifelines.extend();
+      await purges.settled(endpoints.arriving());
+      await publish('new'); // 3
+      const narrowed = policy.tighten(); // 4
+      const { now, next } = host;
+      setConfig(withHostFlags(config, { ingress: now.ingress || next.ingress, egress: now.egress || next.egress }));
+      await publish('changed'); // 5
+      const moved = narrowed && endpoints.prefixes.move(policy.isNarrower); // 6
+      if (moved) {
+        setConfig(withHostFlags(config, next)); // 7
+        policy.loosen();
+        lifelines.shorten();
+      }
+      endpoints.admit(policy.isComplete); // 8
       services.grow(); // 9
     } finally {
-      if (isFirst || rules || decisive() !== before) raiseRevision(); // 10, also for what was written before 8 failed
+      if (isFirst || rules || decisive() !== before) raiseRevision(); // 10, also for what was written before something failed
       isFirst = false;
     }
     await publish('removed'); // 11

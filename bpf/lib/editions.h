@@ -72,10 +72,29 @@ INLINE bool read_subject(struct subject_value *copy, __u32 identity)
 		if (!row)
 			return false;
 		*copy = *row;
-		if (copy->identity == identity)
+		barrier();
+		if (*(const volatile __u32 *)&row->identity == identity)
 			return true;
 	}
 	return false;
+}
+
+/* Are the editions of the copied row still those of the subject? */
+WALKED_ONCE int is_in_force(const struct question *q, const struct policy_scratch *rows)
+{
+	const struct edition_use *was, *is;
+	const struct subject_value *row;
+	__u32 identity;
+
+	if (!q || !rows)
+		return 0;
+	identity = q->subject;
+	row = bpf_map_lookup_elem(&subjects, &identity);
+	if (!row)
+		return 0;
+	is = q->direction == POLICY_EGRESS ? &row->egress : &row->ingress;
+	was = q->direction == POLICY_EGRESS ? &rows->subject.egress : &rows->subject.ingress;
+	return is->edition == was->edition && is->also == was->also;
 }
 
 /* Copies a block of a peer. False: there is none. */
@@ -87,7 +106,8 @@ INLINE bool read_block(struct peer_sets_value *copy, const struct peer_sets_key 
 		if (!row)
 			return false;
 		*copy = *row;
-		if (copy->identity == place->identity)
+		barrier();
+		if (*(const volatile __u32 *)&row->identity == place->identity)
 			return true;
 	}
 	return false;

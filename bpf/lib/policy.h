@@ -51,7 +51,7 @@ OUTLINE void count_use(const struct question *q, const struct answer *a, __u32 n
 /* More of it passes, or sooner. */
 INLINE int wideness(__u8 action)
 {
-	return action == ACTION_ALLOW ? 3 : action == ACTION_REDIRECT ? 2 : action == ACTION_AUDIT ? 1 : 0;
+	return action == ACTION_ALLOW || action == ACTION_AUDIT ? 2 : action == ACTION_REDIRECT ? 1 : 0;
 }
 
 /*
@@ -63,32 +63,33 @@ INLINE int wideness(__u8 action)
  *  5. No entry: denied. Likewise a peer of which it is not known in which sets it is, or not in all.
  *  6. Denied as well, as without an entry, if no entry lets it pass: "refuse" by itself lets nothing pass.
  *  7. While policy changes, the narrower of the answers of two editions; of a peer that only one knows, its answer.
- *  8. In audit mode what is denied passes as ACTION_AUDIT. What goes to the proxy goes there all the same.
+ *  8. What is no longer in force when the answer is there may be half deleted: denied, until the revision is raised.
+ *  9. In audit mode what is denied passes as ACTION_AUDIT. What goes to the proxy goes there all the same.
  */
 WALKED_ONCE int ask_policy(const struct question *q, struct answer *out)
 {
 	__u32 zero = 0;
 	struct policy_scratch *rows = bpf_map_lookup_elem(&policy_scratch, &zero);
 	const struct edition_use *use;
-	__u32 edition, also;
-
-	if (!q || !out || !rows)
+	if (!q || !out)
 		return 0;
 	*out = (struct answer){ .action = ACTION_DENY };
+	if (!rows)
+		return 0;
 	if (read_subject(&rows->subject, q->subject)) {
 		use = q->direction == POLICY_EGRESS ? &rows->subject.egress : &rows->subject.ingress;
-		edition = use->edition;
-		also = use->also;
-		if (edition)
-			ask_edition(q, rows, out, edition);
-		if (edition && also && out->only != PEER_FIRST) { /* 7 */
+		if (use->edition)
+			ask_edition(q, rows, out, use->edition);
+		if (use->edition && use->also && out->only != PEER_FIRST) { /* 7 */
 			rows->second = (struct answer){};
-			ask_edition(q, rows, &rows->second, also);
+			ask_edition(q, rows, &rows->second, use->also);
 			if (rows->second.only == PEER_SECOND || wideness(rows->second.action) <= wideness(out->action))
 				*out = rows->second;
 		}
+		if (!is_in_force(q, rows)) /* 8 */
+			*out = (struct answer){ .action = ACTION_DENY };
 	}
-	if (out->action == ACTION_DENY && q->audit) /* 8 */
+	if (out->action == ACTION_DENY && q->audit) /* 9 */
 		out->action = ACTION_AUDIT;
 	return 0;
 }
