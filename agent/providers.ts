@@ -1,7 +1,15 @@
 // What the node API and the metrics are told by the parts of the agent.
 
 import type { Component, WorkerStatus } from '#api/node.ts';
-import { LOSS_CONNTRACK, LOSS_DROP_EVENT, LOSS_EVENT, LOSS_FRAGMENT, LOSS_REVERSE, POLICY_INGRESS } from '#bpf/abi.ts';
+import {
+  LOSS_CONNTRACK,
+  LOSS_DROP_EVENT,
+  LOSS_EVENT,
+  LOSS_FRAGMENT,
+  LOSS_POLICY_COUNTER,
+  LOSS_REVERSE,
+  POLICY_INGRESS,
+} from '#bpf/abi.ts';
 import type { Datapath } from '#bpf/loader.ts';
 import type { Realised } from './api/realised.ts';
 import type { Compute } from './compute/compute.ts';
@@ -36,6 +44,7 @@ const LOSS_NAMES: readonly (readonly [number, KernelLoss['kind']])[] = [
   [LOSS_CONNTRACK, 'conntrack'],
   [LOSS_FRAGMENT, 'fragment'],
   [LOSS_REVERSE, 'reverse'],
+  [LOSS_POLICY_COUNTER, 'policy_counter'],
 ];
 
 /** State of each part, for `weir status`. */
@@ -48,7 +57,21 @@ export function components(parts: Parts): readonly Component[] {
     component('compute', reconciler?.problem() ?? unmet.map((p) => `${p.object}: ${p.reason}`).join('; ')),
     component('sync', pending.map(([table, rows]) => `${rows.length} rows of ${table} are not in force`).join('; ')),
     component('node', parts.node.problem()),
+    { name: 'kernel', state: 'ok', message: lossText(parts) },
   ];
+}
+
+/** What the programs could not write since they were loaded; events over their rate are left out on purpose. */
+function lossText(parts: Pick<Parts, 'datapath'>): string {
+  const lost = kernelLosses(parts).filter(({ kind, count }) => count > 0 && kind !== 'drop_event');
+  return lost.length === 0
+    ? ''
+    : `lost for want of room: ${lost.map(({ kind, count }) => `${count} ${kind}`).join(', ')}`;
+}
+
+function kernelLosses({ datapath }: Pick<Parts, 'datapath'>): readonly KernelLoss[] {
+  const losses = datapath.losses();
+  return LOSS_NAMES.map(([index, kind]) => ({ kind, count: Number(losses[index] ?? 0n) }));
 }
 
 function component(name: string, problem: string | undefined, isStarting = false): Component {
@@ -77,10 +100,7 @@ export function metricsProviders(parts: Parts): MetricsProviders {
         packets: Number(packets),
         bytes: Number(bytes),
       })),
-    kernelLosses() {
-      const losses = parts.datapath.losses();
-      return LOSS_NAMES.map(([index, kind]) => ({ kind, count: Number(losses[index] ?? 0n) }));
-    },
+    kernelLosses: () => kernelLosses(parts),
     maps: () => parts.sync.maps(),
     policyRevision: () => parts.sync.revision(),
     workers: () => workerStatuses(parts),

@@ -22,7 +22,7 @@ export interface MapUse {
 
 /** Something that the kernel programs lost for want of room, by the names of enum loss in bpf/lib/abi.h. */
 export interface KernelLoss {
-  readonly kind: 'flow_event' | 'drop_event' | 'conntrack' | 'fragment' | 'reverse';
+  readonly kind: 'flow_event' | 'drop_event' | 'conntrack' | 'fragment' | 'reverse' | 'policy_counter';
   readonly count: number;
 }
 
