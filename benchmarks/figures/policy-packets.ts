@@ -17,7 +17,7 @@ const STATES = ['few', 'many'] as const;
 type State = (typeof STATES)[number];
 
 /** 800 prefixes times 80 ports. */
-const MANY = { prefixes: 800, ports: 80 } as const;
+const MANY = { prefixes: 80, ports: 800 } as const;
 const MANY_ENTRIES = MANY.prefixes * MANY.ports;
 const SWITCH_TIMEOUT_MS = 30_000;
 const STEADY_MS = 500;

@@ -60,6 +60,10 @@ export function manyEntries(
     apiVersion: 'cilium.io/v2',
     kind: 'CiliumNetworkPolicy',
     metadata: { name: `${app}-many` },
-    spec: { endpointSelector: { matchLabels: { app } }, ingress: [{ fromCIDR, toPorts }] },
+    // One rule for each: a list of prefixes would be one set of peers, and one entry for each port.
+    spec: {
+      endpointSelector: { matchLabels: { app } },
+      ingress: fromCIDR.map((cidr) => ({ fromCIDR: [cidr], toPorts })),
+    },
   };
 }
