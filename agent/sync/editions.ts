@@ -53,7 +53,7 @@ interface Written extends Edition {
 export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: Iterable<number> = []): Editions {
   const uses = new Map<PeerSetId, number>();
   const known = new Map<number, Written>();
-  let garbage: Edition[] = [];
+  let garbage: PolicyKey[] = [];
   let last = 0;
 
   const begin = (number: number, entries: Entries): Written => {
@@ -76,9 +76,11 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
       else uses.delete(set);
     }
   };
+  const waste = (keys: readonly PolicyKey[]): void => {
+    for (const key of keys) garbage.push(key);
+  };
   const clean = (): void => {
-    const keys = garbage.flatMap(keysOf);
-    if (map.deleteMany(keys) === keys.length) garbage = [];
+    garbage = garbage.slice(map.deleteMany(garbage));
   };
   const makeRoom = (entries: number): boolean => {
     if (entries > map.capacity - map.size) clean();
@@ -98,7 +100,7 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
       return edition;
     }
     end(edition);
-    garbage.push({ ...edition, missing: [...allows, ...strict.slice(written)] });
+    waste(strict.slice(0, written).map((entry) => policyKeyOf(edition.number, entry)));
     clean();
     return undefined;
   };
@@ -111,8 +113,9 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
     );
     const done = map.addMany(rows);
     if (done === rows.length) return made;
-    map.deleteMany(rows.slice(0, done).map(([key]) => key));
     for (const edition of made) end(edition);
+    waste(rows.slice(0, done).map(([key]) => key));
+    clean();
     return undefined;
   };
 
@@ -140,7 +143,7 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
     discard(edition) {
       if (edition.number === 0) return;
       end(edition);
-      garbage.push(edition);
+      waste(keysOf(edition));
     },
     clean,
     names: (set) => uses.has(set),

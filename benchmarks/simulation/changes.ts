@@ -10,7 +10,7 @@ import { policyFiles } from './policies.ts';
 import { createRandom, type Random } from './random.ts';
 import { type ClusterSize, LOCAL_PODS, localPod, remoteKey, remotePod, type Workload } from './world.ts';
 
-/** Between changes: what an update leaves for later is over by then, on a node as here. */
+/** Between changes, in ms: what an update leaves for later is over by then. */
 const PAUSE_MS = 10;
 
 export const CHANGE_KINDS = [
