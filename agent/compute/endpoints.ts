@@ -4,7 +4,7 @@ import { ADDR_MANAGED, ADDR_NODE } from '#bpf/abi.ts';
 import type { Identity } from '#common/ids.ts';
 import type { LabelFilter } from '../identity/label-filter.ts';
 import type { PolicyCompute } from '../policy/compute.ts';
-import type { Enforcement } from '../policy/subjects.ts';
+import type { Enforcement } from '../policy/subject.ts';
 import type { Desired, EndpointRow, EnforcementRow, Inputs } from '../tables.ts';
 import type { Addresses } from './addresses.ts';
 import type { Hold, Identities } from './identities.ts';

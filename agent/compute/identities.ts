@@ -5,7 +5,7 @@ import { type Identity, RESERVED } from '#common/ids.ts';
 import type { Allocator } from '../identity/allocator.ts';
 import { RESERVED_IDENTITIES, UNNUMBERED } from '../identity/reserved.ts';
 import type { PolicyCompute } from '../policy/compute.ts';
-import type { Enforcement } from '../policy/subjects.ts';
+import type { Enforcement } from '../policy/subject.ts';
 import type { Desired } from '../tables.ts';
 
 /** Where numbers come from: the cluster's, or this node's own for prefixes and for nodes. */

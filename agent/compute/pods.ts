@@ -6,7 +6,7 @@ import type { ReadonlyTable } from '#common/table.ts';
 import type { LabelFilter } from '../identity/label-filter.ts';
 import { identityLabels, portTexts } from '../identity/labels.ts';
 import { CLUSTER } from '../policy/peers.ts';
-import type { Enforcement } from '../policy/subjects.ts';
+import type { Enforcement } from '../policy/subject.ts';
 import type { Inputs, NamedPort, PodFacts } from '../tables.ts';
 import { type Addresses, hostCidr, type Rank } from './addresses.ts';
 import type { Hold, Identities } from './identities.ts';

@@ -9,7 +9,6 @@ import type {
   Meta,
   NamePattern,
   PeerSelector,
-  PolicyKind,
   PolicyObject,
   PortMatch,
   PortRule,
@@ -144,33 +143,33 @@ function l7(pick: Pick): L7Rules | undefined {
   }
 }
 
-function portRule(pick: Pick): PortRule {
-  const serverNames = pick(8) === 0 ? [one(HOSTS, pick)] : [];
+function portRule(pick: Pick, isPlain: boolean): PortRule {
+  const serverNames = !isPlain && pick(8) === 0 ? [one(HOSTS, pick)] : [];
   const ports = Array.from({ length: 1 + pick(2) }, () => portMatch(pick)).map((match) =>
     match.kind === 'number' && match.port > 0 ? { ...match, endPort: Math.max(match.port, match.endPort) } : match,
   );
-  return { ports, l7: l7(pick), serverNames };
+  return { ports, l7: isPlain ? undefined : l7(pick), serverNames };
 }
 
-function direction(pick: Pick, name: string): readonly DirectionRule[] | undefined {
+function direction(pick: Pick, name: string, isPlain: boolean): readonly DirectionRule[] | undefined {
   if (pick(3) === 0) return undefined;
   return Array.from({ length: pick(3) }, (_, i) => ({
     peers: pick(4) === 0 ? 'any' : Array.from({ length: pick(3) }, () => peer(pick)),
-    ports: pick(4) === 0 ? 'all' : Array.from({ length: 1 + pick(2) }, () => portRule(pick)),
+    ports: pick(4) === 0 ? 'all' : Array.from({ length: 1 + pick(2) }, () => portRule(pick, isPlain)),
     deny: pick(6) === 0,
     place: { line: i + 1, field: `spec.${name}[${i}]` },
   }));
 }
 
-/** A policy called `name`. */
-export function randomPolicy(pick: Pick, name: string): PolicyObject {
+/** The policy `head`, half of the time without anything for the proxy. */
+export function randomPolicy(pick: Pick, head: Omit<PolicyObject, 'rules'>): PolicyObject {
+  const isPlain = pick(2) === 0;
   const rule = () => ({
     on: pick(8) === 0 ? ('nodes' as const) : ('endpoints' as const),
     subject: pick(8) === 0 ? { requirements: [] } : selector(pick),
-    ingress: direction(pick, 'ingress'),
-    egress: direction(pick, 'egress'),
+    ingress: direction(pick, 'ingress', isPlain),
+    egress: direction(pick, 'egress', isPlain),
     defaultDeny: { ingress: pick(4) > 0, egress: pick(4) > 0 },
   });
-  const kind: PolicyKind = 'CiliumNetworkPolicy';
-  return { kind, ...meta('default', name), rules: Array.from({ length: 1 + pick(2) }, rule) };
+  return { ...head, rules: Array.from({ length: 1 + pick(2) }, rule) };
 }

@@ -3,7 +3,7 @@
 
 import { endpointId, ifindex } from '#common/ids.ts';
 import { type Address, addOffset, address } from '#common/ip.ts';
-import type { Labels } from '#mesh-config/model.ts';
+import type { Labels, PolicyKind } from '#mesh-config/model.ts';
 import type { Inputs, NamedPort } from '../tables.ts';
 import type { Pick } from './random.fixture.ts';
 import { CIDRS, HOSTS, meta, NAMESPACES, one, randomPolicy, some } from './random-policy.fixture.ts';
@@ -129,8 +129,10 @@ export function editWorld(inputs: Inputs, pick: Pick): string {
     }
     default: {
       const name = `p${pick(4)}`;
-      const row = () => randomPolicy(pick, name);
-      return change(inputs.policies, pick, { key: `CiliumNetworkPolicy default/${name}`, row });
+      const namespace = pick(2) === 0 ? '' : 'default';
+      const kind: PolicyKind = namespace === '' ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy';
+      const row = () => randomPolicy(pick, { kind, ...meta(namespace, name) });
+      return change(inputs.policies, pick, { key: `${kind} ${namespace}/${name}`, row });
     }
   }
 }

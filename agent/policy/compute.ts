@@ -14,7 +14,8 @@ import type { Direction } from './rules.ts';
 import { createRulesets } from './rulesets.ts';
 import { createSelection } from './selection.ts';
 import { createSelectorCache } from './selector-cache.ts';
-import { createSubjects, type Enforcement, type Limits, type Subject } from './subjects.ts';
+import { type Enforcement, isSpokenOf } from './subject.ts';
+import { createSubjects, type Limits, type Subject } from './subjects.ts';
 import { createTemplateDiffs, createTemplateStore } from './templates.ts';
 import { WATCH, type World } from './world.ts';
 
@@ -66,10 +67,12 @@ export function createPolicyCompute(
   const peerSets = createPeerSets(desired.peerSets, cache, options.peerSets);
   const rulesets = createRulesets(desired.rulesets, options.rulesets);
   const cookies = createCookies(desired.cookies, options.cookies);
-  const plans = createPlans(cache, { sets: peerSets, store: createTemplateStore(cookies) });
+  const store = createTemplateStore(cookies);
+  const plans = createPlans(cache, { sets: peerSets, store });
   let diff = createTemplateDiffs();
   const subjects = createSubjects(
     plans,
+    store,
     {
       setEntry: (key, row) => (row ? desired.policy.set(key, row) : desired.policy.delete(key)),
       setRuleset: rulesets.set,
@@ -123,8 +126,9 @@ export function createPolicyCompute(
 
 function enforced(subject: Subject | undefined): { readonly ingress: boolean; readonly egress: boolean } {
   const of = (direction: Direction): boolean => {
-    if (!subject || subject.enforcement === 'off') return false;
-    return subject.enforcement === 'forced' || subject[direction].rules.size > 0;
+    if (!subject) return false;
+    const one = subject[direction];
+    return one.enforcement === 'forced' || (one.enforcement === 'by rules' && isSpokenOf(one));
   };
   return { ingress: of('ingress'), egress: of('egress') };
 }

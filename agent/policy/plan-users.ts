@@ -2,14 +2,12 @@
 
 import type { Plan, PlanChanges } from './plan.ts';
 import type { PlanSpec, Plans } from './plans.ts';
+import { areSameChanges } from './rule-set.ts';
 import type { SubjectDirection } from './subject.ts';
 
 export interface PlanUsers {
-  /** Plans for these specs are wanted from now on. `onEvolved`: the plan of `one` has become another one. */
-  wantAll(
-    specs: ReadonlyMap<SubjectDirection, PlanSpec>,
-    onEvolved: (one: SubjectDirection, changes: PlanChanges) => void,
-  ): void;
+  /** Plans for these specs are wanted from now on, or none. Returns what has changed in plans that became other ones. */
+  wantAll(specs: ReadonlyMap<SubjectDirection, PlanSpec | undefined>): ReadonlyMap<SubjectDirection, PlanChanges>;
   /** No plan is wanted any more. */
   forget(one: SubjectDirection): void;
   wantedBy(one: SubjectDirection): Plan | undefined;
@@ -35,20 +33,28 @@ export function createPlanUsers(plans: Pick<Plans, 'acquire' | 'release' | 'evol
     if (before) plans.release(before);
   };
   return {
-    wantAll(specs, onEvolved) {
+    wantAll(specs) {
+      const evolved = new Map<SubjectDirection, PlanChanges>();
       for (const [plan, moving] of Map.groupBy(specs.keys(), (one) => wanted.get(one))) {
         // Where all that have a plan go to the same next one, it is the same plan with other rules.
-        const [spec] = moving.map((one) => specs.get(one) as PlanSpec);
-        const isOne = moving.every((one) => specs.get(one)?.key === spec?.key);
-        const changes = plan && spec && isOne ? plans.evolve(plan, spec, moving.length) : undefined;
+        const spec = specs.get(moving[0] as SubjectDirection);
+        const isOne = plan !== undefined && moving.every((one) => areSame(specs.get(one), spec));
+        const changes = spec && isOne ? plans.evolve(plan, spec, moving.length) : undefined;
         for (const one of moving) {
-          if (changes) onEvolved(one, changes);
+          if (changes) evolved.set(one, changes);
           else want(one, specs.get(one));
         }
       }
+      return evolved;
     },
     forget: (one) => want(one, undefined),
     wantedBy: (one) => wanted.get(one),
     users: (plan) => users.get(plan) ?? [],
   };
+}
+
+/** Whether what was the same plan becomes the same again. */
+function areSame(a: PlanSpec | undefined, b: PlanSpec | undefined): boolean {
+  if (a === b) return true;
+  return a?.builtIn === b?.builtIn && areSameChanges(a?.changes ?? [], b?.changes ?? []);
 }

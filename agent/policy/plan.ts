@@ -25,10 +25,9 @@ export interface PlanChanges {
   readonly rulesets: ReadonlySet<number>;
 }
 
-export interface Plan {
-  /** Selectors whose members rulesets list. */
-  readonly selectors: Iterable<CachedSelector>;
-  /** How many entries a subject gets. */
+/** What a subject gets. */
+export interface PlanView {
+  /** How many entries. */
   readonly entryCount: number;
   /** No number was left for some set of peers: what is said of it is missing, so nothing may pass. */
   readonly isIncomplete: boolean;
@@ -38,6 +37,13 @@ export interface Plan {
   entriesOf(peers: PeerSetId): Templates;
   /** Content of the ruleset at `l4`. */
   ruleset(l4: L4): readonly PeerRules[];
+}
+
+export interface Plan extends PlanView {
+  /** Selectors whose members rulesets list. */
+  readonly selectors: ReadonlySet<CachedSelector>;
+  /** What is said of one set. */
+  itemsOf(peers: PeerSetId): Iterable<Item>;
   /** Members of `selectors` have changed. */
   refresh(selectors: ReadonlySet<CachedSelector>): PlanChanges;
   /** Makes it a plan of other items. What is said of a set by the same items as before is not made anew. */
@@ -52,8 +58,6 @@ interface Group {
   readonly set: PeerSet | undefined;
   readonly items: Set<Item>;
   templates: Templates;
-  /** Its entries depend on the keys of others. */
-  isCutFine: boolean;
 }
 
 const NO_ENTRIES: Templates = [];
@@ -64,32 +68,35 @@ export interface PlanContext {
   readonly store: TemplateStore;
   /** Entries of items that were the only ones about their peers, as many plans have them. */
   readonly ofItem: WeakMap<Item, Templates>;
+  /** How many items of all plans are about peers for whom no number was left. */
+  readonly unnumbered: { count: number };
 }
 
 /** Makes a plan from items. The order in which they are given does not matter. */
 export function createPlan(items: readonly Item[], context: PlanContext): Plan {
   const { store } = context;
   const contents = createContents();
-  const groups = createGroups(context.sets);
+  const groups = createGroups(context);
   const current = new Set<Item>();
   let selectors: ReadonlySet<CachedSelector> = new Set();
   let entryCount = 0;
   let proxied = 0; // items that want the proxy
+  const fine = new Set<Group>(); // groups whose entries depend on the keys of others
 
   const change = (added: readonly Item[], removed: readonly Item[]): PlanChanges => {
     const touched = new Set<Group>();
     for (const item of removed) {
       current.delete(item);
       touched.add(groups.take(item));
-      if (wantsProxy(item)) proxied--;
+      if (item.wantsProxy) proxied--;
     }
     for (const item of added) {
       current.add(item);
       touched.add(groups.put(item));
-      if (wantsProxy(item)) proxied++;
+      if (item.wantsProxy) proxied++;
     }
     const all = lazy(() => createCells(current)); // where nobody wants the proxy, nobody asks for them
-    if (touched.size > 0) for (const group of groups.values()) if (group.isCutFine) touched.add(group);
+    if (touched.size > 0) for (const group of fine) touched.add(group);
     const entries: EntryChange[] = [];
     for (const group of touched) renew(group, all, entries);
     const rulesets = contents.reset(all);
@@ -100,21 +107,22 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
     const [only] = group.items;
     const isOnly = only !== undefined && group.items.size === 1;
     const known = isOnly ? context.ofItem.get(only) : undefined;
-    group.isCutFine = false;
     if (known && store.hold(known)) return known;
     const cells = createCells(group.items);
-    group.isCutFine = cells.wantsProxy;
+    if (cells.wantsProxy) fine.add(group);
     const made = store.acquire(entriesOf(cells, all));
-    if (isOnly && !group.isCutFine) context.ofItem.set(only, made);
+    if (isOnly && !cells.wantsProxy) context.ofItem.set(only, made);
     return made;
   };
   const renew = (group: Group, all: () => Cells, changes: EntryChange[]): void => {
     const { templates: was, set } = group;
+    fine.delete(group);
     group.templates = templatesOf(group, all);
     store.release(was);
     groups.drop(group);
     entryCount += group.templates.length - was.length;
-    if (was !== group.templates) changes.push({ peers: set?.id ?? ANY_PEERS, before: was, after: group.templates });
+    if (was === group.templates || was.length + group.templates.length === 0) return;
+    changes.push({ peers: set?.id ?? ANY_PEERS, before: was, after: group.templates });
   };
   change(items, []);
 
@@ -132,6 +140,7 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
       for (const { set, templates } of groups.values()) yield [set?.id ?? ANY_PEERS, templates];
     },
     entriesOf: (peers) => groups.get(peers)?.templates ?? NO_ENTRIES,
+    itemsOf: (peers) => groups.get(peers)?.items ?? [],
     ruleset: contents.get,
     refresh: (changed) => ({ entries: [], rulesets: contents.forget(changed) }),
     change,
@@ -140,6 +149,7 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
         store.release(templates);
         if (set) context.sets.release(set);
       }
+      context.unnumbered.count -= groups.unnumbered;
     },
   };
 }
@@ -160,7 +170,7 @@ interface Groups {
 }
 
 /** Items by the set of their peers, with a reference on each set. */
-function createGroups(sets: Pick<PeerSets, 'acquire' | 'release'>): Groups {
+function createGroups({ sets, unnumbered: all }: Pick<PlanContext, 'sets' | 'unnumbered'>): Groups {
   const groups = new Map<PeerSetId, Group>();
   const ofItem = new Map<Item, Group>();
   const lost = createGroup(undefined); // what is said of nobody, or of those without a number
@@ -169,6 +179,7 @@ function createGroups(sets: Pick<PeerSets, 'acquire' | 'release'>): Groups {
     const set = peers === 'any' ? undefined : sets.acquire(peers);
     if (!set && peers !== 'any') {
       unnumbered++;
+      all.count++;
       return lost;
     }
     const known = groups.get(set?.id ?? ANY_PEERS);
@@ -190,7 +201,10 @@ function createGroups(sets: Pick<PeerSets, 'acquire' | 'release'>): Groups {
       const group = ofItem.get(item) ?? lost;
       ofItem.delete(item);
       group.items.delete(item);
-      if (group === lost && item.parts.length > 0 && item.peers.length > 0) unnumbered--;
+      if (group === lost && item.parts.length > 0 && item.peers.length > 0) {
+        unnumbered--;
+        all.count--;
+      }
       return group;
     },
     drop(group) {
@@ -205,7 +219,7 @@ function createGroups(sets: Pick<PeerSets, 'acquire' | 'release'>): Groups {
 }
 
 function createGroup(set: PeerSet | undefined): Group {
-  return { set, items: new Set(), templates: NO_ENTRIES, isCutFine: false };
+  return { set, items: new Set(), templates: NO_ENTRIES };
 }
 
 function lazy<T>(make: () => T): () => T {
@@ -216,15 +230,13 @@ function lazy<T>(make: () => T): () => T {
   };
 }
 
-function wantsProxy({ parts }: Item): boolean {
-  return parts.some(({ kind }) => kind === 'redirect' || kind === 'refuse');
-}
-
 function selectorsOf(items: Iterable<Item>): ReadonlySet<CachedSelector> {
   const selectors = new Set<CachedSelector>();
   for (const { peers } of items) if (peers !== 'any') for (const selector of peers) selectors.add(selector);
   return selectors;
 }
+
+const NO_KEYS: ReadonlySet<number> = new Set();
 
 /** Contents of rulesets, made when they are asked for. */
 function createContents(): {
@@ -267,6 +279,7 @@ function createContents(): {
     },
     reset(next) {
       cells = next;
+      if (known.size === 0) return NO_KEYS;
       const stale = new Set<number>();
       for (const [at, { l4, uses }] of known) if (!areSameUses(uses, next().covering(l4))) stale.add(at);
       for (const at of stale) known.delete(at);

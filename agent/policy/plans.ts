@@ -5,19 +5,23 @@ import { UNNUMBERED } from '../identity/reserved.ts';
 import { L4_ALL } from './l4.ts';
 import type { PeerSets } from './peer-sets.ts';
 import { createPlan, type Plan, type PlanChanges } from './plan.ts';
+import type { RuleChanges, RuleSet } from './rule-set.ts';
 import type { CompiledRule, Direction, Item, PartKind } from './rules.ts';
 import { hasLabel } from './selector.ts';
 import type { CachedSelector, SelectorCache } from './selector-cache.ts';
 import type { TemplateStore, Templates } from './templates.ts';
 
-/** The rules of one direction, and how they are enforced. */
+/** Whom a plan lets pass by itself. All but "nothing" and "everything" deny what has no number. */
+export type BuiltIn = 'nothing' | 'everything' | 'what is numbered' | 'nobody' | 'the host';
+
+/** Rules of one direction, and what is built in. */
 export interface PlanSpec {
-  /** Equal for specs that mean the same plan. */
-  readonly key: string;
   readonly direction: Direction;
-  readonly rules: ReadonlySet<CompiledRule>;
-  /** off: everything passes. forced: default deny, whatever the rules say. */
-  readonly enforcement: 'off' | 'by rules' | 'forced';
+  readonly builtIn: BuiltIn;
+  /** No rule is in two of them. */
+  readonly rules: readonly RuleSet[];
+  /** What of them is new to whoever had a plan before; undefined: nobody says. */
+  readonly changes: readonly RuleChanges[] | undefined;
 }
 
 export interface Plans {
@@ -25,10 +29,12 @@ export interface Plans {
   acquire(spec: PlanSpec): Plan;
   release(plan: Plan): void;
   /**
-   * Makes `plan`, which as many hold as `holders` says, the one for `spec`. undefined: it cannot be, because others hold
-   * it, or because there is one already.
+   * Makes `plan`, which as many hold as `holders` says, the one for `spec` by its changes. undefined: it cannot be, because
+   * others hold it, because there is one already, or because nobody says what has changed.
    */
   evolve(plan: Plan, spec: PlanSpec, holders: number): PlanChanges | undefined;
+  /** No number was left for peers of some plan. */
+  readonly areIncomplete: boolean;
   /** Members of a selector have changed. */
   mark(selector: CachedSelector): void;
   /** Brings what is marked up to date. Returns the plans that changed. */
@@ -36,11 +42,12 @@ export interface Plans {
 }
 
 interface Held {
-  key: string;
+  key: number;
   readonly plan: Plan;
+  readonly direction: Direction;
+  builtIn: BuiltIn;
   /** Whose items the plan has, beside what is built in. */
   readonly rules: Set<CompiledRule>;
-  builtIn: readonly Item[];
   references: number;
 }
 
@@ -49,43 +56,42 @@ export function createPlans(
   cache: Pick<SelectorCache, 'acquire'>,
   context: { readonly sets: PeerSets; readonly store: TemplateStore },
 ): Plans {
-  const plans = new Map<string, Held>();
+  const plans = new Map<number, Held>(); // a plan whose key another one has already is not shared
   const held = new Map<Plan, Held>();
   const index = createSelectorIndex();
-  const builtIn = builtInItems(cache);
-  const shared = { ...context, ofItem: new WeakMap<Item, Templates>() };
-  const createHeld = (spec: PlanSpec): Held => {
-    const rules = new Set(rulesOf(spec));
-    const own = builtInsFor(spec, builtIn);
-    const items = [...rules].flatMap((rule) => rule.directions[spec.direction]?.items ?? []);
-    return { key: spec.key, plan: createPlan([...items, ...own], shared), rules, builtIn: own, references: 0 };
+  const own = builtInItems(cache);
+  const shared = { ...context, ofItem: new WeakMap<Item, Templates>(), unnumbered: { count: 0 } };
+  const createHeld = (spec: PlanSpec, key: number): Held => {
+    const { direction, builtIn } = spec;
+    const rules = new Set(spec.rules.flatMap((set) => [...set.rules]));
+    const plan = createPlan([...itemsOf(rules, direction), ...own[builtIn]], shared);
+    return { key, plan, direction, builtIn, rules, references: 0 };
   };
   /** Most rules are the same: only the others are looked at. */
-  const change = (known: Held, spec: PlanSpec): PlanChanges => {
-    const { rules, builtIn: before } = known;
-    const next = rulesOf(spec);
-    known.builtIn = builtInsFor(spec, builtIn);
-    const added = known.builtIn.filter((item) => !before.includes(item));
-    const removed = before.filter((item) => !known.builtIn.includes(item));
-    for (const rule of rules) {
-      if (next.has(rule)) continue;
-      rules.delete(rule);
-      removed.push(...(rule.directions[spec.direction]?.items ?? []));
-    }
-    for (const rule of next) {
-      if (rules.has(rule)) continue;
-      rules.add(rule);
-      added.push(...(rule.directions[spec.direction]?.items ?? []));
+  const change = (known: Held, { builtIn }: PlanSpec, changes: readonly RuleChanges[]): PlanChanges => {
+    const [before, after] = [own[known.builtIn], own[builtIn]];
+    known.builtIn = builtIn;
+    const added = after.filter((item) => !before.includes(item));
+    const removed = before.filter((item) => !after.includes(item));
+    for (const one of changes) {
+      for (const rule of one.removed) known.rules.delete(rule);
+      for (const rule of one.added) known.rules.add(rule);
+      added.push(...itemsOf(one.added, known.direction));
+      removed.push(...itemsOf(one.removed, known.direction));
     }
     return known.plan.change(added, removed);
   };
+  const forget = (known: Held): void => {
+    if (plans.get(known.key) === known) plans.delete(known.key);
+  };
   return {
     acquire(spec) {
-      const { key } = spec;
-      let known = plans.get(key);
+      const key = keyOf(spec);
+      const sameKey = plans.get(key);
+      let known = sameKey && isFor(sameKey, spec) ? sameKey : undefined;
       if (!known) {
-        known = createHeld(spec);
-        plans.set(key, known);
+        known = createHeld(spec, key);
+        if (!sameKey) plans.set(key, known);
         held.set(known.plan, known);
         index.add(known.plan);
       }
@@ -95,22 +101,25 @@ export function createPlans(
     release(plan) {
       const known = held.get(plan);
       if (!known || --known.references > 0) return;
-      plans.delete(known.key);
+      forget(known);
       held.delete(plan);
-      index.remove(plan, plan.selectors);
+      index.remove(plan);
       plan.dispose();
     },
     evolve(plan, spec, holders) {
       const known = held.get(plan);
-      const { key } = spec;
-      if (known?.references !== holders || plans.has(key)) return undefined;
-      plans.delete(known.key);
+      const key = keyOf(spec);
+      if (known?.references !== holders || !spec.changes || plans.has(key)) return undefined;
+      forget(known);
       const before = plan.selectors;
-      const changes = change(known, spec);
+      const changes = change(known, spec, spec.changes);
       known.key = key;
       plans.set(key, known);
       if (plan.selectors !== before) index.move(plan, before);
       return changes;
+    },
+    get areIncomplete() {
+      return shared.unnumbered.count > 0;
     },
     mark: index.mark,
     refresh: () => index.takeMarked().map(([plan, selectors]) => [plan, plan.refresh(selectors)] as const),
@@ -120,38 +129,37 @@ export function createPlans(
 /** Plans by the selectors whose members they list, and which of them have to be looked at again. */
 function createSelectorIndex(): {
   add(plan: Plan): void;
-  remove(plan: Plan, selectors: Iterable<CachedSelector>): void;
+  remove(plan: Plan): void;
   /** The plan had other selectors before. */
-  move(plan: Plan, before: Iterable<CachedSelector>): void;
+  move(plan: Plan, before: ReadonlySet<CachedSelector>): void;
   mark(selector: CachedSelector): void;
   /** Plans with the selectors that were marked. Afterwards none is. */
   takeMarked(): readonly (readonly [Plan, ReadonlySet<CachedSelector>])[];
 } {
   const bySelector = new Map<CachedSelector, Set<Plan>>();
   let marks = new Map<Plan, Set<CachedSelector>>();
-  const add = (plan: Plan): void => {
-    for (const selector of plan.selectors) {
-      const using = bySelector.get(selector);
-      if (using) using.add(plan);
-      else bySelector.set(selector, new Set([plan]));
-    }
+  const join = (plan: Plan, selector: CachedSelector): void => {
+    const using = bySelector.get(selector);
+    if (using) using.add(plan);
+    else bySelector.set(selector, new Set([plan]));
   };
-  const leave = (plan: Plan, selectors: Iterable<CachedSelector>): void => {
-    for (const selector of selectors) {
-      const using = bySelector.get(selector);
-      using?.delete(plan);
-      if (using?.size === 0) bySelector.delete(selector);
-    }
+  const leave = (plan: Plan, selector: CachedSelector): void => {
+    const using = bySelector.get(selector);
+    using?.delete(plan);
+    if (using?.size === 0) bySelector.delete(selector);
   };
   return {
-    add,
-    remove(plan, selectors) {
+    add(plan) {
+      for (const selector of plan.selectors) join(plan, selector);
+    },
+    remove(plan) {
       marks.delete(plan);
-      leave(plan, selectors);
+      for (const selector of plan.selectors) leave(plan, selector);
     },
     move(plan, before) {
-      leave(plan, before);
-      add(plan);
+      const { selectors } = plan;
+      for (const selector of selectors) if (!before.has(selector)) join(plan, selector);
+      for (const selector of before) if (!selectors.has(selector)) leave(plan, selector);
     },
     mark(selector) {
       for (const plan of bySelector.get(selector) ?? []) {
@@ -168,53 +176,50 @@ function createSelectorIndex(): {
   };
 }
 
-interface BuiltIn {
-  readonly everything: Item;
-  readonly host: Item;
-  readonly unnumbered: Item;
-}
-
-function builtInItems(cache: Pick<SelectorCache, 'acquire'>): BuiltIn {
+function builtInItems(cache: Pick<SelectorCache, 'acquire'>): Readonly<Record<BuiltIn, readonly Item[]>> {
   const reserved = (key: string): Selector => ({ requirements: [hasLabel('reserved', key)] });
   const item = (id: number, peer: Selector | 'any', kind: PartKind): Item => ({
     id,
     peers: peer === 'any' ? peer : [cache.acquire(peer)],
     parts: [{ l4: L4_ALL, span: -1, kind, l7: undefined }],
+    wantsProxy: false,
     origin: undefined,
   });
+  const everything = item(-1, 'any', 'allow');
+  // The local host may always reach its own pods.
+  const host = item(-2, reserved('host'), 'allow');
+  const unnumbered = item(-3, reserved(UNNUMBERED.labels[0].slice('reserved:'.length)), 'deny');
   return {
-    everything: item(-1, 'any', 'allow'),
-    // The local host may always reach its own pods.
-    host: item(-2, reserved('host'), 'allow'),
-    unnumbered: item(-3, reserved(UNNUMBERED.labels[0].slice('reserved:'.length)), 'deny'),
+    nothing: [],
+    everything: [everything],
+    'what is numbered': [unnumbered, everything],
+    nobody: [unnumbered],
+    'the host': [unnumbered, host],
   };
 }
 
-const NO_RULES: ReadonlySet<CompiledRule> = new Set();
-
-function rulesOf({ rules, enforcement }: PlanSpec): ReadonlySet<CompiledRule> {
-  return enforcement === 'off' ? NO_RULES : rules;
+function itemsOf(rules: Iterable<CompiledRule>, direction: Direction): readonly Item[] {
+  const items: Item[] = [];
+  for (const rule of rules) for (const item of rule.directions[direction]?.items ?? []) items.push(item);
+  return items;
 }
 
-function builtInsFor({ direction, rules, enforcement }: PlanSpec, builtIn: BuiltIn): readonly Item[] {
-  if (enforcement === 'off') return [builtIn.everything];
-  let [isSpokenOf, isClosed] = [false, enforcement === 'forced'];
-  for (const rule of rules) {
-    const compiled = rule.directions[direction];
-    if (!compiled) continue;
-    isSpokenOf = true;
-    isClosed ||= compiled.defaultDeny;
+const BUILT_IN: readonly BuiltIn[] = ['nothing', 'everything', 'what is numbered', 'nobody', 'the host'];
+
+/** Equal for specs that mean the same plan, and hardly ever for others. */
+function keyOf({ direction, builtIn, rules }: PlanSpec): number {
+  let [high, low] = [0, 0];
+  for (const { hashHigh, hashLow } of rules) {
+    high ^= hashHigh;
+    low ^= hashLow;
   }
-  if (!isSpokenOf && enforcement === 'by rules') return [builtIn.everything];
-  // Without default deny everything is allowed that nothing denies, and L7 rules only show.
-  if (!isClosed) return [builtIn.unnumbered, builtIn.everything];
-  return direction === 'ingress' && isSpokenOf ? [builtIn.unnumbered, builtIn.host] : [builtIn.unnumbered];
+  const kind = BUILT_IN.indexOf(builtIn) * 2 + (direction === 'ingress' ? 0 : 1);
+  return ((high >>> 15) * 16 + kind) * 2 ** 32 + (low >>> 0); // 17 + 4 + 32 bits are what a number holds
 }
 
-/** The spec of a plan. */
-export function planSpec(spec: Omit<PlanSpec, 'key'>): PlanSpec {
-  const { direction, rules, enforcement } = spec;
-  if (enforcement === 'off') return { ...spec, key: 'off' };
-  const ids = Array.from(rules, (rule) => rule.id).sort((a, b) => a - b);
-  return { ...spec, key: `${direction} ${enforcement} ${ids.join()}` };
+/** Whether the plan is what the spec means. */
+function isFor(held: Held, { direction, builtIn, rules }: PlanSpec): boolean {
+  const size = rules.reduce((sum, set) => sum + set.rules.size, 0);
+  const isSameKind = held.direction === direction && held.builtIn === builtIn && held.rules.size === size;
+  return isSameKind && rules.every((set) => set.rules.isSubsetOf(held.rules));
 }

@@ -38,6 +38,7 @@ export interface Item {
   readonly id: number;
   readonly peers: 'any' | readonly CachedSelector[];
   readonly parts: readonly Part[];
+  readonly wantsProxy: boolean;
   /** undefined: built in. */
   readonly origin: RuleOrigin | undefined;
 }
@@ -48,8 +49,12 @@ export interface CompiledDirection {
   readonly defaultDeny: boolean;
 }
 
+/** Where a rule comes from: a policy of the cluster, or of a namespace. */
+export type Layer = 'cluster' | 'namespace';
+
 export interface CompiledRule {
   readonly id: number;
+  readonly layer: Layer;
   readonly on: PolicyRule['on'];
   readonly subject: CachedSelector;
   readonly directions: Readonly<Record<Direction, CompiledDirection | undefined>>;
@@ -84,6 +89,7 @@ export function compilePolicy(key: string, policy: PolicyObject, context: Compil
     const egress = compileDirection(rule, 'egress', { ...context, held, origin });
     const make = (subject: Selector, directions: CompiledRule['directions']): CompiledRule => ({
       id: context.nextId(),
+      layer: policy.namespace === '' ? 'cluster' : 'namespace',
       on: rule.on,
       subject: context.acquire(subject, rule.on),
       directions,
@@ -146,6 +152,7 @@ function compileDirection(rule: PolicyRule, direction: Direction, context: Compi
               context,
             ),
       parts,
+      wantsProxy: parts.some(({ kind }) => kind === 'redirect' || kind === 'refuse'),
       origin,
     });
     const { numbered, named } = partsOf(item, context);

@@ -6,7 +6,8 @@ import type { Labels, PolicyRule, Selector } from '#mesh-config/model.ts';
 import type { CompiledRule } from './rules.ts';
 import type { Rulesets } from './rulesets.ts';
 import { type CachedSelector, createSelectorCache, type SelectorCache } from './selector-cache.ts';
-import type { Enforcement, Subjects } from './subjects.ts';
+import type { Enforcement } from './subject.ts';
+import type { Subjects } from './subjects.ts';
 
 export interface Selection {
   acquire(selector: Selector, on: PolicyRule['on']): CachedSelector;

@@ -4,9 +4,10 @@ import type { Identity, PeerSetId, RulesetId } from '#common/ids.ts';
 import type { RulesetRow } from '../ruleset-rows.ts';
 import type { PolicyEntryRow } from '../tables.ts';
 import { type L4, l4Key } from './l4.ts';
-import type { EntryChange, Plan, PlanChanges } from './plan.ts';
+import type { EntryChange, PlanChanges, PlanView } from './plan.ts';
 import { PRECEDENCE } from './precedence.ts';
-import type { CompiledRule, Direction } from './rules.ts';
+import { createRuleSet, type RuleSet } from './rule-set.ts';
+import type { Direction, Layer } from './rules.ts';
 import type { EntryTemplate, TemplateDiff, Templates } from './templates.ts';
 
 const NO_ENTRIES: Templates = [];
@@ -20,34 +21,43 @@ export interface SubjectContext {
   diff(before: Templates, after: Templates): TemplateDiff;
 }
 
+/** off: everything passes. forced: default deny, whatever the rules say. */
+export type Enforcement = 'off' | 'by rules' | 'forced';
+
 export interface SubjectDirection {
   readonly identity: Identity;
   readonly direction: Direction;
-  /** Rules that select the subject and speak of the direction. */
-  readonly rules: Set<CompiledRule>;
+  /** How it is treated, whatever its rules say. */
+  readonly enforcement: Enforcement;
+  /** Those that select the subject and speak of the direction. */
+  readonly rules: Readonly<Record<Layer, RuleSet>>;
   /** Rulesets that exist for the subject, those that no entry names any more included. */
   readonly rulesets: Map<number, { readonly id: RulesetId; readonly l4: L4 }>;
   /** What the rows say; undefined: there are none, everything is denied. */
-  readonly plan: Plan | undefined;
+  readonly plan: PlanView | undefined;
   /** Some entries deny because there was no ruleset id for them. */
   readonly lacksIds: boolean;
   /** Puts another plan in force. */
-  move(plan: Plan | undefined): void;
+  move(plan: PlanView | undefined): void;
   /** Carries over what has changed in the plan. */
   follow(changes: PlanChanges): void;
   /** Writes the rows again that lack an id. */
   retry(): void;
 }
 
+/** Whether some rule selects the subject and speaks of the direction. */
+export function isSpokenOf({ rules: { cluster, namespace } }: Pick<SubjectDirection, 'rules'>): boolean {
+  return cluster.rules.size + namespace.rules.size > 0;
+}
+
 /** A subject without rules and rows. */
 export function createSubjectDirection(
-  identity: Identity,
-  direction: Direction,
+  { identity, direction, enforcement }: Pick<SubjectDirection, 'identity' | 'direction' | 'enforcement'>,
   context: SubjectContext,
 ): SubjectDirection {
   const rulesets: SubjectDirection['rulesets'] = new Map();
   const lacking = new Set<string>();
-  let plan: Plan | undefined;
+  let plan: PlanView | undefined;
 
   const prefix = `${identity} ${direction} `;
 
@@ -70,18 +80,8 @@ export function createSubjectDirection(
     else if (lacking.size > 0) lacking.delete(key);
     const { protocol, port, bits: l4Bits } = l4;
     const precedence = PRECEDENCE[action];
-    context.setEntry(key, {
-      subject: identity,
-      peers,
-      direction,
-      protocol,
-      port,
-      l4Bits,
-      action,
-      precedence,
-      ruleset,
-      cookie,
-    });
+    const entry = { protocol, port, l4Bits, action, precedence, ruleset, cookie };
+    context.setEntry(key, { subject: identity, direction, peers, ...entry });
   };
   const writeRulesets = (keys?: ReadonlySet<number>): void => {
     for (const { id, l4 } of rulesets.values()) {
@@ -92,7 +92,8 @@ export function createSubjectDirection(
   const self: SubjectDirection = {
     identity,
     direction,
-    rules: new Set(),
+    enforcement,
+    rules: { cluster: createRuleSet(direction), namespace: createRuleSet(direction) },
     rulesets,
     get plan() {
       return plan;
@@ -112,10 +113,11 @@ export function createSubjectDirection(
       writeRulesets();
     },
     follow({ entries, rulesets: stale }) {
-      const known = new Set(rulesets.keys());
+      const known = rulesets.size;
       for (const change of entries) write(change);
-      const isNew = rulesets.keys().filter((key) => !known.has(key));
-      writeRulesets(stale.union(new Set(isNew)));
+      if (stale.size === 0 && rulesets.size === known) return;
+      const added = [...rulesets.keys()].slice(known); // they are in the order in which they were asked for
+      writeRulesets(stale.union(new Set(added)));
     },
     retry() {
       if (!plan || lacking.size === 0) return;

@@ -1,17 +1,16 @@
 // The subjects of this node, and what of them has to be made anew.
 
 import type { Identity } from '#common/ids.ts';
-import type { Plan } from './plan.ts';
-import { createPlanUsers } from './plan-users.ts';
-import { type PlanSpec, type Plans, planSpec } from './plans.ts';
+import { createLayers } from './layers.ts';
+import type { PlanView } from './plan.ts';
+import type { Plans } from './plans.ts';
+import { changeRuleSet } from './rule-set.ts';
 import { type CompiledRule, DIRECTIONS, type Direction } from './rules.ts';
-import { createSubjectDirection, type SubjectContext, type SubjectDirection } from './subject.ts';
-
-/** How a subject is treated, whatever its rules say. */
-export type Enforcement = PlanSpec['enforcement'];
+import { createSubjectDirection, type Enforcement, type SubjectContext, type SubjectDirection } from './subject.ts';
+import type { TemplateStore } from './templates.ts';
 
 /** One subject identity in both directions. */
-export type Subject = Readonly<Record<Direction, SubjectDirection>> & { readonly enforcement: Enforcement };
+export type Subject = Readonly<Record<Direction, SubjectDirection>>;
 
 export interface Subjects {
   add(identity: Identity, enforcement: Enforcement): Subject;
@@ -22,7 +21,7 @@ export interface Subjects {
   among(members: ReadonlySet<Identity>): Iterable<readonly [Identity, Subject]>;
   /** The rule selects the subject, or no longer does. */
   setRule(subject: Subject, rule: CompiledRule, selects: boolean): void;
-  /** Makes anew what has changed. Returns the subjects whose rules have changed. */
+  /** Makes anew what has changed. Returns the subjects of whom rules speak now and did not before, or the other way round. */
   recompute(): ReadonlySet<Identity>;
   problems(): readonly string[];
 }
@@ -41,11 +40,12 @@ export const DEFAULT_LIMITS: Limits = { subject: 65_536, all: 524_288 };
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createSubjects(
   plans: Plans,
+  store: TemplateStore,
   context: SubjectContext & { entries(): number },
   limits: Limits = DEFAULT_LIMITS,
 ): Subjects {
   const subjects = new Map<Identity, Subject>();
-  const wishes = createPlanUsers(plans);
+  const wishes = createLayers(plans, store);
   const dirty = new Set<SubjectDirection>();
   const blocked = new Set<SubjectDirection>();
   const lacking = new Set<SubjectDirection>(); // ids of rulesets
@@ -63,14 +63,15 @@ export function createSubjects(
       context.entries() + more > limits.all;
     if (isTooMuch) blocked.add(one);
     else blocked.delete(one);
-    const target: Plan | undefined = isTooMuch ? undefined : plan;
+    const target: PlanView | undefined = isTooMuch ? undefined : plan;
     if (one.plan !== target) one.move(target);
   };
 
   return {
     add(identity, enforcement) {
-      const make = (direction: Direction): SubjectDirection => createSubjectDirection(identity, direction, context);
-      const subject = { ingress: make('ingress'), egress: make('egress'), enforcement };
+      const make = (direction: Direction): SubjectDirection =>
+        createSubjectDirection({ identity, direction, enforcement }, context);
+      const subject = { ingress: make('ingress'), egress: make('egress') };
       subjects.set(identity, subject);
       // Also without any rule: "not enforced" is an entry.
       for (const direction of DIRECTIONS) dirty.add(subject[direction]);
@@ -99,8 +100,7 @@ export function createSubjects(
     setRule(subject, rule, selects) {
       for (const direction of DIRECTIONS) {
         if (!rule.directions[direction]) continue;
-        if (selects) subject[direction].rules.add(rule);
-        else subject[direction].rules.delete(rule);
+        changeRuleSet(subject[direction].rules[rule.layer], rule, selects);
         dirty.add(subject[direction]);
       }
     },
@@ -112,16 +112,16 @@ export function createSubjects(
           touched.add(one);
         }
       }
-      const specs = new Map<SubjectDirection, PlanSpec>();
-      for (const one of dirty) {
-        const enforcement = subjects.get(one.identity)?.enforcement ?? 'by rules';
-        specs.set(one, planSpec({ direction: one.direction, rules: one.rules, enforcement }));
-        touched.add(one);
-      }
-      wishes.wantAll(specs, (one, changes) => {
-        if (one.plan) one.follow(changes);
+      const turned = wishes.want(dirty, {
+        change(one, plan, changes) {
+          if (one.plan === plan) one.follow(changes);
+          if (one.lacksIds) lacking.add(one);
+        },
+        move: (one) => void touched.add(one),
       });
-      const changed = new Set([...dirty].map((one) => one.identity));
+      // Where all of them together are few, nobody who goes on with a plan has too many.
+      const areFew = !plans.areIncomplete && context.entries() <= Math.min(limits.subject, limits.all);
+      if (!areFew) for (const one of dirty) touched.add(one);
       dirty.clear();
       for (const one of touched) settle(one);
       for (const one of lacking) {
@@ -129,7 +129,7 @@ export function createSubjects(
         if (!one.lacksIds) lacking.delete(one);
       }
       for (const one of touched) if (one.lacksIds) lacking.add(one);
-      return changed;
+      return turned;
     },
     problems: () => [...[...blocked].map((one) => tooMany(one, countOf(one))), ...[...lacking].flatMap(lackOfIds)],
   };
