@@ -1,7 +1,7 @@
 // The rows of policy entries, found by who is asked and by the set of peers that they are for.
 
 import type { Identity, PeerSetId } from '#common/ids.ts';
-import type { ReadonlyTable } from '#common/table.ts';
+import type { Change, ReadonlyTable } from '#common/table.ts';
 import type { PeerSetsRow, PolicyEntryRow } from '../tables.ts';
 import { type L4, l4Key } from './l4.ts';
 import { ANY_PEERS } from './peer-sets.ts';
@@ -25,17 +25,26 @@ export interface EntryIndex {
 
 type Entries = Map<number, PolicyEntryRow>;
 
+/** Changes that may wait, for the memory that they take, and for how long. */
+const MAX_CHANGES = 16_384;
+const WAIT_MS = 100;
+
 /** An index of `policy` that follows its changes. */
 export function indexEntries(tables: {
   readonly policy: ReadonlyTable<PolicyEntryRow>;
   readonly peerSets: ReadonlyTable<PeerSetsRow>;
 }): EntryIndex {
-  const subjects = new Map<string, Map<PeerSetId, Entries>>();
+  const subjects = new Map<number, Map<PeerSetId, Entries>>();
   const add = (row: PolicyEntryRow): void => {
     const key = subjectKey(row);
-    const sets = subjects.get(key) ?? new Map<PeerSetId, Entries>();
-    const entries = sets.get(row.peers) ?? (new Map() as Entries);
-    subjects.set(key, sets.set(row.peers, entries.set(entryL4(row), row)));
+    let sets = subjects.get(key);
+    if (!sets) {
+      sets = new Map();
+      subjects.set(key, sets);
+    }
+    const entries = sets.get(row.peers);
+    if (entries) entries.set(entryL4(row), row);
+    else sets.set(row.peers, new Map([[entryL4(row), row]]));
   };
   const remove = (row: PolicyEntryRow): void => {
     const sets = subjects.get(subjectKey(row));
@@ -45,23 +54,40 @@ export function indexEntries(tables: {
     if (sets?.size === 0) subjects.delete(subjectKey(row));
   };
   for (const row of tables.policy.values()) add(row);
-  const stop = tables.policy.subscribe(({ before, after }) => {
-    if (before) remove(before);
-    if (after) add(after);
+  // Taken in soon, or when somebody asks: the agent writes policy first, and flows can wait.
+  let changes: Change<PolicyEntryRow>[] = [];
+  let later: NodeJS.Timeout | undefined;
+  const catchUp = (): void => {
+    clearTimeout(later);
+    later = undefined;
+    for (const { before, after } of changes) {
+      if (after)
+        add(after); // in the place of the one before
+      else if (before) remove(before);
+    }
+    changes = [];
+  };
+  const stop = tables.policy.subscribe((change) => {
+    if (changes.push(change) >= MAX_CHANGES) catchUp();
+    else later ??= setTimeout(catchUp, WAIT_MS).unref();
   });
   return {
     decide(question) {
+      if (changes.length > 0) catchUp();
       const entries = subjects.get(subjectKey(question));
       const sets = tables.peerSets.get(String(question.peer))?.sets;
       if (!entries) return undefined;
       return decide(sets ? [ANY_PEERS, ...sets].map((set) => entries.get(set)) : [], question.l4);
     },
-    close: stop,
+    close() {
+      stop();
+      catchUp();
+    },
   };
 }
 
-function subjectKey({ subject, direction }: Pick<Question, 'subject' | 'direction'>): string {
-  return `${subject} ${direction}`;
+function subjectKey({ subject, direction }: Pick<Question, 'subject' | 'direction'>): number {
+  return subject * 2 + (direction === 'ingress' ? 0 : 1);
 }
 
 function entryL4({ protocol, port, l4Bits }: PolicyEntryRow): number {
