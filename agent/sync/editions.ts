@@ -53,6 +53,7 @@ interface Written extends Edition {
 export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: Iterable<number> = []): Editions {
   const uses = new Map<PeerSetId, number>();
   const known = new Map<number, Written>();
+  const discarded = new Set<Edition>();
   let garbage: PolicyKey[] = [];
   let last = 0;
 
@@ -79,7 +80,17 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
   const waste = (keys: readonly PolicyKey[]): void => {
     for (const key of keys) garbage.push(key);
   };
+  /** What nobody waits for. */
+  const sweep = (): void => {
+    for (const edition of discarded) {
+      if (known.get(edition.number) !== edition) continue;
+      end(edition);
+      waste(keysOf(edition));
+    }
+    discarded.clear();
+  };
   const clean = (): void => {
+    sweep();
     garbage = garbage.slice(map.deleteMany(garbage));
   };
   const makeRoom = (entries: number): boolean => {
@@ -138,15 +149,17 @@ export function createEditions(map: CountedMap<PolicyKey, PolicyValue>, named: I
     },
     complete(edition) {
       const own = known.get(edition.number);
-      if (own) own.missing = own.missing.slice(add(own.number, own.missing));
+      if (own && own.missing.length > 0 && !discarded.has(edition))
+        own.missing = own.missing.slice(add(own.number, own.missing));
     },
     discard(edition) {
-      if (edition.number === 0) return;
-      end(edition);
-      waste(keysOf(edition));
+      if (edition.number !== 0) discarded.add(edition);
     },
     clean,
-    names: (set) => uses.has(set),
+    names(set) {
+      sweep();
+      return uses.has(set);
+    },
   };
 }
 
@@ -158,12 +171,12 @@ function keysOf({ number, entries, missing }: Edition): PolicyKey[] {
 }
 
 function filterOf(sets: Iterable<PeerSetId>): readonly number[] {
-  const words = new Uint32Array(8);
+  const words = [0, 0, 0, 0, 0, 0, 0, 0];
   for (const set of sets) {
     const word = (set >>> 5) % words.length;
-    words[word] = (words[word] ?? 0) | (1 << (set & 31));
+    words[word] = ((words[word] ?? 0) | (1 << (set & 31))) >>> 0;
   }
-  return [...words];
+  return words;
 }
 
 /** A number that no edition has. They are given out in a circle: one that has ended is not soon another one's. */

@@ -85,16 +85,9 @@ function isSame(a: EditionEntry, b: EditionEntry | undefined): boolean {
 }
 
 /** The entry that a row wants. */
-export function wantedEntry({
-  peers,
-  protocol,
-  port,
-  l4Bits,
-  precedence,
-  action,
-  ...row
-}: PolicyEntryRow): EditionEntry {
-  return { peers, protocol, port, l4Bits, precedence, action, ruleset: row.ruleset ?? 0, cookie: row.cookie };
+export function wantedEntry(row: PolicyEntryRow): EditionEntry {
+  const { peers, protocol, port, l4Bits, precedence, action, ruleset = 0, cookie } = row;
+  return { peers, protocol, port, l4Bits, precedence, action, ruleset, cookie };
 }
 
 /** The key of an entry in the policy map. */

@@ -97,7 +97,7 @@ export function createPolicySync(
   const named = pointers.adopted().flatMap(([, { edition, also }]) => [edition, also]);
   const editions = createEditions(maps.policy, named);
   const counters = createEntryCounters(maps.counters);
-  const subjects = new Map<string, Subject>();
+  const subjects = new Map<number, Subject>();
   const dirty = new Set<Subject>();
   const overflowing = new Set<Subject>();
   let overflows = 0;
@@ -105,7 +105,7 @@ export function createPolicySync(
   let use: Pick<PlanOptions, 'isFresh' | 'isLeaving'> = { isFresh: () => false, isLeaving: () => false };
 
   const subjectOf = (id: Identity, direction: Direction): Subject => {
-    const key = `${id} ${direction}`;
+    const key = subjectKey(id, direction);
     let subject = subjects.get(key);
     if (!subject) {
       subject = { identity: id, direction, wanted: new Map(), changes: 0, inForce: NO_EDITION, also: undefined };
@@ -134,15 +134,16 @@ export function createPolicySync(
     if (after) return want(after);
     if (!before) return;
     const subject = subjectOf(before.subject, before.direction);
-    subject.wanted.delete(entryKey(wantedEntry(before)));
+    subject.wanted.delete(entryKey(before));
     subject.changes++;
     dirty.add(subject);
   });
 
   // What nobody waits for comes after an update's last write that somebody does: old editions, sets, counters.
   let later: NodeJS.Immediate | undefined;
+  let replaced: [Subject, Edition][] = [];
   const isThere = (key: PolicyCounterKey): boolean => {
-    const subject = subjects.get(`${key.subject} ${directionOf(key)}`);
+    const subject = subjects.get(subjectKey(key.subject, directionOf(key)));
     return subject !== undefined && (isOfNoEntry(key) || subject.inForce.entries.has(entryKey(key)));
   };
   const clean = (): void => {
@@ -150,6 +151,10 @@ export function createPolicySync(
     later = undefined;
     editions.clean();
     peers.shrink({ isNamed: editions.names, isFresh: use.isFresh });
+    for (const [subject, { entries }] of replaced) {
+      for (const entry of entries.values()) counters.doubt(counterKeyOf(subject, entry));
+    }
+    replaced = [];
     counters.forget(isThere);
   };
 
@@ -170,9 +175,7 @@ export function createPolicySync(
     for (const edition of [inForce, also]) {
       if (!edition || edition === next) continue;
       released.push(edition);
-      for (const [key, entry] of edition.entries) {
-        if (!next.entries.has(key)) counters.doubt(counterKeyOf(subject, entry));
-      }
+      replaced.push([subject, edition]);
     }
   };
   const writeAll = (plans: readonly Planned[]): void => {
@@ -207,7 +210,7 @@ export function createPolicySync(
     if (!isCurrent || subject.also || !isThere || !areEqual(entries, wanted)) return;
     dirty.delete(subject);
     if (subject.wanted.size > 0) return;
-    subjects.delete(`${subject.identity} ${subject.direction}`);
+    subjects.delete(subjectKey(subject.identity, subject.direction));
     counters.doubt(noEntryKeyOf(subject));
   };
 
@@ -219,8 +222,8 @@ export function createPolicySync(
       peers.plan();
       use = isOne ? options : { isFresh: options.isFresh, isLeaving: () => false };
       planned = [...dirty].map((subject): Planned => {
-        const { wanted, inForce, changes } = subject;
-        const change = changeOf({ ...subject, isGone: wanted.size === 0 }, options);
+        const { identity, direction, wanted, inForce, changes } = subject;
+        const change = changeOf({ identity, direction, isGone: wanted.size === 0 }, options);
         if (wanted.size <= MAX_SUBJECT_ENTRIES) {
           overflowing.delete(subject);
           return { subject, wanted: new Map(wanted), changes, next: undefined, change };
@@ -267,7 +270,7 @@ export function createPolicySync(
     },
     isComplete: (id) =>
       (['ingress', 'egress'] as const).every((direction) => {
-        const subject = subjects.get(`${id} ${direction}`);
+        const subject = subjects.get(subjectKey(id, direction));
         // Without any entry, everything is denied: complete as well.
         return subject === undefined || !(dirty.has(subject) || overflowing.has(subject));
       }),
@@ -283,6 +286,10 @@ export function createPolicySync(
       peers.close();
     },
   };
+}
+
+function subjectKey(identity: number, direction: Direction): number {
+  return identity * 2 + (direction === 'ingress' ? 0 : 1);
 }
 
 function overflowText({ identity: id, direction, wanted }: Subject): string {
