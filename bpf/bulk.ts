@@ -28,17 +28,17 @@ export function bulkWriter<K, V>(fd: number, key: Codec<K>, value: Codec<V>): Bu
     setMany: (entries) =>
       inChunks(entries, (chunk) => {
         makeRoom(chunk.length, key.size, value.size);
-        for (const [i, [k, v]] of chunk.entries()) {
-          key.encode(k, room.keys, i * key.size);
-          value.encode(v, room.values, i * value.size);
-        }
+        let [keys, values] = [0, 0];
+        for (const [k] of chunk) key.encode(k, room.keys, keys++ * key.size);
+        for (const [, v] of chunk) value.encode(v, room.values, values++ * value.size);
         const batch = updateBatch(fd, { ...room, count: chunk.length });
         return batch?.done ?? oneByOne(chunk.length, (index) => update(fd, keyAt(index), valueAt(index)));
       }),
     deleteMany: (keys) =>
       inChunks(keys, (chunk) => {
         makeRoom(chunk.length, key.size, 0);
-        for (const [i, k] of chunk.entries()) key.encode(k, room.keys, i * key.size);
+        let next = 0;
+        for (const k of chunk) key.encode(k, room.keys, next++ * key.size);
         const batch = removeAll(fd, key.size, chunk.length);
         return batch?.done ?? oneByOne(chunk.length, (index) => remove(fd, keyAt(index)));
       }),
@@ -48,7 +48,7 @@ export function bulkWriter<K, V>(fd: number, key: Codec<K>, value: Codec<V>): Bu
 /** Hands `items` to `take` until it takes fewer than it was given. Returns how many it took. */
 function inChunks<T>(items: readonly T[], take: (chunk: readonly T[]) => number): number {
   for (let done = 0; done < items.length; done += CHUNK) {
-    const chunk = items.slice(done, done + CHUNK);
+    const chunk = items.length <= CHUNK ? items : items.slice(done, done + CHUNK);
     const taken = take(chunk);
     if (taken < chunk.length) return done + taken;
   }

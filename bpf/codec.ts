@@ -16,24 +16,34 @@ export interface Struct<T> {
   decode(bytes: Uint8Array, at?: number): T;
 }
 
+let last = new DataView<ArrayBufferLike>(new ArrayBuffer(0));
+
+/** A view of all of `bytes`. Whoever asks for one of the same bytes again, as for each field of many structs, gets the same. */
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  if (last.buffer !== buffer || last.byteOffset !== byteOffset || last.byteLength !== byteLength) {
+    last = new DataView(buffer, byteOffset, byteLength);
+  }
+  return last;
+}
+
 /** A plain little-endian u32, for maps keyed by a number. */
 export const u32: Pick<Struct<number>, 'size' | 'encode' | 'decode'> = {
   size: 4,
   encode(value, target = new Uint8Array(4), at = 0) {
-    new DataView(target.buffer, target.byteOffset).setUint32(at, value, true);
+    viewOf(target).setUint32(at, value, true);
     return target;
   },
-  decode: (bytes, at = 0) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true),
+  decode: (bytes, at = 0) => viewOf(bytes).getUint32(at, true),
 };
 
 /** A plain little-endian u64. */
 export const u64: Pick<Struct<bigint>, 'size' | 'encode' | 'decode'> = {
   size: 8,
   encode(value, target = new Uint8Array(8), at = 0) {
-    new DataView(target.buffer, target.byteOffset).setBigUint64(at, value, true);
+    viewOf(target).setBigUint64(at, value, true);
     return target;
   },
-  decode: (bytes, at = 0) => new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at, true),
+  decode: (bytes, at = 0) => viewOf(bytes).getBigUint64(at, true),
 };
 
 /** Why a packet was dropped, as people see it. */
