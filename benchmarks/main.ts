@@ -35,7 +35,9 @@ const MEASURE: Record<
   'policy-start': async (bench) => [await measurePolicyStart(bench)],
   'policy-packets': async (bench, weir) => {
     const node = await weir();
-    return node ? measurePolicyPackets(bench, node) : [];
+    return node
+      ? measurePolicyPackets(bench, [node, await startWeir(bench, { name: 'second', zipkinUrl: undefined })])
+      : [];
   },
   'policy-requests': async (bench, weir) => [await measurePolicyRequests(bench, direct(bench, await weir()))],
 };

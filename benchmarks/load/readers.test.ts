@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readPackets } from './pinned.ts';
+import { readReceived } from './pinned.ts';
 import { readIperf, readSockperf } from './tcp.ts';
 import { readWrk } from './wrk.ts';
 
@@ -47,10 +47,17 @@ test('readSockperf and readIperf refuse other texts', () => {
   assert.throws(() => readIperf('{"error":"unable to connect"}'), /Cannot read the report of iperf3/);
 });
 
-test('readPackets counts what was sent', () => {
-  assert.equal(readPackets('{"end":{"sum":{"packets":1000,"lost_packets":100,"seconds":2}}}'), 500);
+const DEVICES = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0
+  eth0: 1234567   89012    3    0    0     0          0         0   765432    1098    0    0    0     0       0          0
+`;
+
+test('readReceived reads the packets of a device', () => {
+  assert.equal(readReceived(DEVICES, 'eth0'), 89_012);
 });
 
-test('readPackets refuses other texts', () => {
-  assert.throws(() => readPackets('{"error":"unable to connect"}'), /Cannot read the report of iperf3/);
+test('readReceived refuses other texts', () => {
+  assert.throws(() => readReceived(DEVICES, 'eth1'), /Cannot read the packets of eth1/);
+  assert.throws(() => readReceived('eth0: none', 'eth0'), /Cannot read the packets of eth0/);
 });
