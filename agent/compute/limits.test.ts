@@ -115,6 +115,18 @@ describe('limits', () => {
     scene.put(ingress(2));
     scene.compute.step();
     assert.deepEqual([ask('ingress'), problemsOf(scene)], ['allow', '']);
+    // The other direction by itself, whether it comes at once or later.
+    const out = `egress: [{ toEndpoints: [{ matchLabels: { app: db } }], toPorts: [{ ports: [${ports(9)}] }] }]`;
+    using atOnce = createScene({ limits: { subject: 8, all: 100 } });
+    atOnce.put(`${podYaml('web', { app: 'web' })}\n---\n${podYaml('db', { app: 'db' })}\n---${ingress(4)}`);
+    for (const one of [atOnce, scene]) {
+      one.put(ingress(4));
+      one.put(policy(out, 'out'));
+      one.compute.step();
+      const web = one.compute.identityOf('default/web');
+      const rows = [...one.tables.desired.policy.values()].filter((row) => row.subject === web);
+      assert.deepEqual([...new Set(rows.map((row) => row.direction))], ['ingress']);
+    }
     const other = createScene({ limits: { subject: 100, all: 5 } });
     other.put(`${podYaml('web', { app: 'web' })}\n---\n${podYaml('db', { app: 'db' })}\n---${ingress(9)}`);
     other.compute.step();

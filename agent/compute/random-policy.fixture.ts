@@ -173,3 +173,11 @@ export function randomPolicy(pick: Pick, head: Omit<PolicyObject, 'rules'>): Pol
   });
   return { ...head, rules: Array.from({ length: 1 + pick(2) }, rule) };
 }
+
+/** The policy further down in its file. */
+export function movedPolicy(policy: PolicyObject): PolicyObject {
+  const moved = (items: readonly DirectionRule[] | undefined): readonly DirectionRule[] | undefined =>
+    items?.map((item) => ({ ...item, place: { ...item.place, line: item.place.line + 10 } }));
+  const rules = policy.rules.map((rule) => ({ ...rule, ingress: moved(rule.ingress), egress: moved(rule.egress) }));
+  return { ...policy, rules };
+}

@@ -6,7 +6,7 @@ import { type Address, addOffset, address } from '#common/ip.ts';
 import type { Labels, PolicyKind } from '#mesh-config/model.ts';
 import type { Inputs, NamedPort } from '../tables.ts';
 import type { Pick } from './random.fixture.ts';
-import { CIDRS, HOSTS, meta, NAMESPACES, one, randomPolicy, some } from './random-policy.fixture.ts';
+import { CIDRS, HOSTS, meta, movedPolicy, NAMESPACES, one, randomPolicy, some } from './random-policy.fixture.ts';
 import { LAYOUT } from './scene.fixture.ts';
 
 const PODS = ['a', 'b', 'c', 'd'];
@@ -48,6 +48,18 @@ function change<Row>(
   const made = row();
   table.set(key, made);
   return `set ${key} ${JSON.stringify(made)}`;
+}
+
+function editPolicy(inputs: Inputs, pick: Pick): string {
+  const name = `p${pick(4)}`;
+  const namespace = pick(2) === 0 ? '' : 'default';
+  const kind: PolicyKind = namespace === '' ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy';
+  const key = `${kind} ${namespace}/${name}`;
+  const known = inputs.policies.get(key);
+  const row = () => {
+    return known && pick(3) === 0 ? movedPolicy(known) : randomPolicy(pick, { kind, ...meta(namespace, name) });
+  };
+  return change(inputs.policies, pick, { key, row });
 }
 
 /** One random edit of the inputs. Returns what it was. */
@@ -127,12 +139,7 @@ export function editWorld(inputs: Inputs, pick: Pick): string {
       const row = () => ({ kind, ...meta(namespace, `${service}-1`), service, addresses });
       return change(inputs.endpointSlices, pick, { key: `${namespace}/${service}-1`, row });
     }
-    default: {
-      const name = `p${pick(4)}`;
-      const namespace = pick(2) === 0 ? '' : 'default';
-      const kind: PolicyKind = namespace === '' ? 'CiliumClusterwideNetworkPolicy' : 'CiliumNetworkPolicy';
-      const row = () => randomPolicy(pick, { kind, ...meta(namespace, name) });
-      return change(inputs.policies, pick, { key: `${kind} ${namespace}/${name}`, row });
-    }
+    default:
+      return editPolicy(inputs, pick);
   }
 }

@@ -8,6 +8,7 @@ import type { Plan, PlanChanges, PlanView } from './plan.ts';
 import { createPlanUsers } from './plan-users.ts';
 import type { BuiltIn, PlanSpec, Plans } from './plans.ts';
 import { NO_CHANGES, type RuleChanges, takeChanges } from './rule-set.ts';
+import { NO_RULESETS } from './ruleset-content.ts';
 import { isSpokenOf, type SubjectDirection } from './subject.ts';
 import type { TemplateStore } from './templates.ts';
 
@@ -27,7 +28,7 @@ export interface Layers {
   /** No plan is wanted any more. */
   forget(one: SubjectDirection): void;
   wantedBy(one: SubjectDirection): PlanView | undefined;
-  /** Who has all rules in this plan. */
+  /** Who has this plan, as a whole or beside that of the cluster. */
   users(plan: Plan): Iterable<SubjectDirection>;
 }
 
@@ -40,6 +41,9 @@ interface Wish {
   /** The plan, if it is put together of two. */
   merged: MergedPlan | undefined;
 }
+
+type Evolved = Readonly<Record<'own' | 'common', ReadonlyMap<SubjectDirection, PlanChanges>>>;
+type Asked = Readonly<Record<'own' | 'common', Map<SubjectDirection, PlanSpec | undefined>>>;
 
 /** Nobody wants anything. */
 export function createLayers(plans: Plans, store: TemplateStore): Layers {
@@ -96,11 +100,6 @@ export function createLayers(plans: Plans, store: TemplateStore): Layers {
   };
 }
 
-const NO_RULESETS: ReadonlySet<number> = new Set();
-
-type Evolved = Readonly<Record<'own' | 'common', ReadonlyMap<SubjectDirection, PlanChanges>>>;
-type Asked = Readonly<Record<'own' | 'common', Map<SubjectDirection, PlanSpec | undefined>>>;
-
 /** Says which plans one wants that has others than before. */
 function ask(
   one: SubjectDirection,
@@ -111,10 +110,14 @@ function ask(
   const { builtIn, isLayered } = wish;
   const changes = { cluster: takeChanges(rules.cluster), namespace: takeChanges(rules.namespace) };
   const isSame = before?.isLayered === isLayered;
-  const sinceThen = (...own: readonly RuleChanges[]) => (isSame ? own : undefined);
+  const sinceThen = (...all: readonly RuleChanges[]) => (isSame ? all : undefined);
+  if (enforcement === 'off') {
+    asked.own.set(one, { direction, builtIn, rules: [], changes: [] });
+    return;
+  }
   if (!isLayered) {
-    const all = enforcement === 'off' ? [] : [rules.cluster, rules.namespace];
-    asked.own.set(one, { direction, builtIn, rules: all, changes: sinceThen(changes.cluster, changes.namespace) });
+    const all = sinceThen(changes.cluster, changes.namespace);
+    asked.own.set(one, { direction, builtIn, rules: [rules.cluster, rules.namespace], changes: all });
     if (before?.isLayered) asked.common.set(one, undefined);
     return;
   }

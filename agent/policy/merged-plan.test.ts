@@ -41,6 +41,7 @@ function rig(hasCookies: boolean) {
     store: createTemplateStore(cookies),
     ofItem: new WeakMap(),
     unnumbered: { count: 0 },
+    onSelectors: () => {},
   };
   let next = 1;
   return {

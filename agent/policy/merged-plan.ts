@@ -5,6 +5,7 @@ import type { PeerSetId } from '#common/ids.ts';
 import { createCells } from './cells.ts';
 import { entriesOf } from './entries.ts';
 import type { EntryChange, Plan, PlanChanges, PlanView } from './plan.ts';
+import { NO_RULESETS } from './ruleset-content.ts';
 import type { TemplateStore, Templates } from './templates.ts';
 
 /** Plans without anything for the proxy, whose items are different ones. */
@@ -19,7 +20,6 @@ export interface MergedPlan extends PlanView {
 }
 
 const NO_ENTRIES: Templates = [];
-const NO_RULESETS: ReadonlySet<number> = new Set();
 
 /** Merges plans. Lists of entries that are new are kept in `store`. */
 export function mergePlans(layers: PlanLayers, store: TemplateStore): MergedPlan {

@@ -56,5 +56,6 @@ export function createPlanUsers(plans: Pick<Plans, 'acquire' | 'release' | 'evol
 /** Whether what was the same plan becomes the same again. */
 function areSame(a: PlanSpec | undefined, b: PlanSpec | undefined): boolean {
   if (a === b) return true;
-  return a?.builtIn === b?.builtIn && areSameChanges(a?.changes ?? [], b?.changes ?? []);
+  if (!a?.changes || !b?.changes) return false;
+  return a.builtIn === b.builtIn && areSameChanges(a.changes, b.changes);
 }

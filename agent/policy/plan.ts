@@ -3,16 +3,16 @@
 
 import type { PeerSetId } from '#common/ids.ts';
 import type { PeerRules } from '../ruleset-rows.ts';
-import { type Cells, createCells, type Use } from './cells.ts';
+import { type Cells, createCells } from './cells.ts';
 import { entriesOf } from './entries.ts';
-import { type L4, l4Key } from './l4.ts';
+import type { L4 } from './l4.ts';
 import { ANY_PEERS, type PeerSet, type PeerSets } from './peer-sets.ts';
 import type { Item } from './rules.ts';
-import { rulesetContent } from './ruleset-content.ts';
+import { createContents } from './ruleset-content.ts';
 import type { CachedSelector } from './selector-cache.ts';
 import type { TemplateStore, Templates } from './templates.ts';
 
-/** Entries for one set of peers that are others than before. */
+/** Entries for one set of peers that are others than before, or the same ones made of other items. */
 export interface EntryChange {
   readonly peers: PeerSetId;
   readonly before: Templates;
@@ -70,6 +70,8 @@ export interface PlanContext {
   readonly ofItem: WeakMap<Item, Templates>;
   /** How many items of all plans are about peers for whom no number was left. */
   readonly unnumbered: { count: number };
+  /** The plan has come to list members, though nothing was changed in it. */
+  onSelectors(plan: Plan, before: ReadonlySet<CachedSelector>): void;
 }
 
 /** Makes a plan from items. The order in which they are given does not matter. */
@@ -104,14 +106,13 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
     return { entries, rulesets };
   };
   const templatesOf = (group: Group, all: () => Cells): Templates => {
-    const [only] = group.items;
-    const isOnly = only !== undefined && group.items.size === 1;
-    const known = isOnly ? context.ofItem.get(only) : undefined;
+    const only = group.items.size === 1 ? group.items.values().next().value : undefined;
+    const known = only && context.ofItem.get(only);
     if (known && store.hold(known)) return known;
     const cells = createCells(group.items);
     if (cells.wantsProxy) fine.add(group);
     const made = store.acquire(entriesOf(cells, all));
-    if (isOnly && !cells.wantsProxy) context.ofItem.set(only, made);
+    if (only && !cells.wantsProxy) context.ofItem.set(only, made);
     return made;
   };
   const renew = (group: Group, all: () => Cells, changes: EntryChange[]): void => {
@@ -121,12 +122,12 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
     store.release(was);
     groups.drop(group);
     entryCount += group.templates.length - was.length;
-    if (was === group.templates || was.length + group.templates.length === 0) return;
+    if (was.length + group.templates.length === 0) return;
     changes.push({ peers: set?.id ?? ANY_PEERS, before: was, after: group.templates });
   };
   change(items, []);
 
-  return {
+  const self: Plan = {
     get selectors() {
       return selectors;
     },
@@ -141,7 +142,13 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
     },
     entriesOf: (peers) => groups.get(peers)?.templates ?? NO_ENTRIES,
     itemsOf: (peers) => groups.get(peers)?.items ?? [],
-    ruleset: contents.get,
+    ruleset(l4) {
+      if (selectors === NO_SELECTORS) {
+        selectors = selectorsOf(current);
+        context.onSelectors(self, NO_SELECTORS);
+      }
+      return contents.get(l4);
+    },
     refresh: (changed) => ({ entries: [], rulesets: contents.forget(changed) }),
     change,
     dispose() {
@@ -152,6 +159,7 @@ export function createPlan(items: readonly Item[], context: PlanContext): Plan {
       context.unnumbered.count -= groups.unnumbered;
     },
   };
+  return self;
 }
 
 const NO_SELECTORS: ReadonlySet<CachedSelector> = new Set();
@@ -234,61 +242,4 @@ function selectorsOf(items: Iterable<Item>): ReadonlySet<CachedSelector> {
   const selectors = new Set<CachedSelector>();
   for (const { peers } of items) if (peers !== 'any') for (const selector of peers) selectors.add(selector);
   return selectors;
-}
-
-const NO_KEYS: ReadonlySet<number> = new Set();
-
-/** Contents of rulesets, made when they are asked for. */
-function createContents(): {
-  /** How many have been asked for. */
-  readonly size: number;
-  get(l4: L4): readonly PeerRules[];
-  /** Forgets those with members of the selectors. Returns where (l4Key) they are. */
-  forget(selectors: ReadonlySet<CachedSelector>): ReadonlySet<number>;
-  /** Goes on with other cells. */
-  reset(cells: () => Cells): ReadonlySet<number>;
-} {
-  interface Content {
-    readonly l4: L4;
-    readonly uses: readonly Use[];
-    readonly rules: readonly PeerRules[];
-    readonly on: ReadonlySet<CachedSelector>;
-  }
-  const known = new Map<number, Content>();
-  let cells = (): Cells => createCells([]);
-  return {
-    get size() {
-      return known.size;
-    },
-    get(l4) {
-      const at = l4Key(l4);
-      let content = known.get(at);
-      if (!content) {
-        const uses = cells().covering(l4);
-        const on = new Set(uses.flatMap(({ item }) => (item.peers === 'any' ? [] : item.peers)));
-        content = { l4, uses, rules: rulesetContent(uses), on };
-        known.set(at, content);
-      }
-      return content.rules;
-    },
-    forget(selectors) {
-      const stale = new Set<number>();
-      for (const [at, { on }] of known) if (!selectors.isDisjointFrom(on)) stale.add(at);
-      for (const at of stale) known.delete(at);
-      return stale;
-    },
-    reset(next) {
-      cells = next;
-      if (known.size === 0) return NO_KEYS;
-      const stale = new Set<number>();
-      for (const [at, { l4, uses }] of known) if (!areSameUses(uses, next().covering(l4))) stale.add(at);
-      for (const at of stale) known.delete(at);
-      return stale;
-    },
-  };
-}
-
-/** Whether the same items say the same, in the same order. */
-function areSameUses(a: readonly Use[], b: readonly Use[]): boolean {
-  return a.length === b.length && a.every(({ item, part }, i) => item === b[i]?.item && part === b[i]?.part);
 }

@@ -60,7 +60,12 @@ export function createPlans(
   const held = new Map<Plan, Held>();
   const index = createSelectorIndex();
   const own = builtInItems(cache);
-  const shared = { ...context, ofItem: new WeakMap<Item, Templates>(), unnumbered: { count: 0 } };
+  const shared = {
+    ...context,
+    ofItem: new WeakMap<Item, Templates>(),
+    unnumbered: { count: 0 },
+    onSelectors: index.move,
+  };
   const createHeld = (spec: PlanSpec, key: number): Held => {
     const { direction, builtIn } = spec;
     const rules = new Set(spec.rules.flatMap((set) => [...set.rules]));

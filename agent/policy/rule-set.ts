@@ -21,6 +21,7 @@ export interface RuleSet {
   readonly proxied: number;
 }
 
+/** What only the functions here change. */
 interface Writable extends RuleSet {
   readonly rules: Set<CompiledRule>;
   hashHigh: number;

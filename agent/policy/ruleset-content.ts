@@ -11,7 +11,8 @@
 //  6. Requests that are denied are refused, whatever allows them. Peers that are denied get nothing.
 
 import type { L7RuleLists, Parser, PeerRules } from '../ruleset-rows.ts';
-import type { Use } from './cells.ts';
+import { type Cells, createCells, type Use } from './cells.ts';
+import { type L4, l4Key } from './l4.ts';
 import type { L7Part } from './rules.ts';
 import type { CachedSelector } from './selector-cache.ts';
 
@@ -149,4 +150,62 @@ function unique<T>(list: readonly T[]): readonly T[] {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** No key of a ruleset. */
+export const NO_RULESETS: ReadonlySet<number> = new Set();
+
+/** Contents of the rulesets of one plan, made when they are asked for. */
+export function createContents(): {
+  /** How many have been asked for. */
+  readonly size: number;
+  get(l4: L4): readonly PeerRules[];
+  /** Forgets those with members of the selectors. Returns where (l4Key) they are. */
+  forget(selectors: ReadonlySet<CachedSelector>): ReadonlySet<number>;
+  /** Goes on with other cells. */
+  reset(cells: () => Cells): ReadonlySet<number>;
+} {
+  interface Content {
+    readonly l4: L4;
+    readonly uses: readonly Use[];
+    readonly rules: readonly PeerRules[];
+    readonly on: ReadonlySet<CachedSelector>;
+  }
+  const known = new Map<number, Content>();
+  let cells = (): Cells => createCells([]);
+  return {
+    get size() {
+      return known.size;
+    },
+    get(l4) {
+      const at = l4Key(l4);
+      let content = known.get(at);
+      if (!content) {
+        const uses = cells().covering(l4);
+        const on = new Set(uses.flatMap(({ item }) => (item.peers === 'any' ? [] : item.peers)));
+        content = { l4, uses, rules: rulesetContent(uses), on };
+        known.set(at, content);
+      }
+      return content.rules;
+    },
+    forget(selectors) {
+      const stale = new Set<number>();
+      for (const [at, { on }] of known) if (!selectors.isDisjointFrom(on)) stale.add(at);
+      for (const at of stale) known.delete(at);
+      return stale;
+    },
+    reset(next) {
+      cells = next;
+      if (known.size === 0) return NO_RULESETS;
+      const stale = new Set<number>();
+      for (const [at, { l4, uses }] of known) if (!areSameUses(uses, next().covering(l4))) stale.add(at);
+      for (const at of stale) known.delete(at);
+      return stale;
+    },
+  };
+}
+
+/** Whether the same items say the same, in the same order. */
+function areSameUses(a: readonly Use[], b: readonly Use[]): boolean {
+  return a.length === b.length && a.every(({ item, part }, i) => item === b[i]?.item && part === b[i]?.part);
 }

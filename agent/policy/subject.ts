@@ -83,6 +83,17 @@ export function createSubjectDirection(
     const entry = { protocol, port, l4Bits, action, precedence, ruleset, cookie };
     context.setEntry(key, { subject: identity, direction, peers, ...entry });
   };
+  /** As far as there are ids. */
+  const writeLacking = (from: PlanView): void => {
+    for (const [peers, templates] of from.entries()) {
+      for (const template of templates) {
+        const key = prefix + peers + template.suffix;
+        if (!lacking.has(key)) continue;
+        if (context.rulesetId(self, template.l4) === undefined) return;
+        writeEntry(peers, template, key);
+      }
+    }
+  };
   const writeRulesets = (keys?: ReadonlySet<number>): void => {
     for (const { id, l4 } of rulesets.values()) {
       if (keys && !keys.has(l4Key(l4))) continue;
@@ -121,14 +132,7 @@ export function createSubjectDirection(
     },
     retry() {
       if (!plan || lacking.size === 0) return;
-      for (const [peers, templates] of plan.entries()) {
-        for (const template of templates) {
-          const key = prefix + peers + template.suffix;
-          if (!lacking.has(key)) continue;
-          if (context.rulesetId(self, template.l4) === undefined) return;
-          writeEntry(peers, template, key);
-        }
-      }
+      writeLacking(plan);
       writeRulesets();
     },
   };

@@ -27,7 +27,7 @@ export interface Subjects {
 }
 
 export interface Limits {
-  /** Entries that one subject may have. A direction that would need more denies everything. */
+  /** Entries that one subject may have in one direction. A direction that would need more denies everything. */
   readonly subject: number;
   /** Entries that all subjects together may have. */
   readonly all: number;
@@ -37,7 +37,6 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = { subject: 65_536, all: 524_288 };
 
 /** No subjects. `entries`: how many rows there are now. */
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: its parts share one state, and each is short
 export function createSubjects(
   plans: Plans,
   store: TemplateStore,
@@ -53,14 +52,10 @@ export function createSubjects(
 
   /** Puts into force what is wanted, if it fits. */
   const settle = (one: SubjectDirection): void => {
-    const subject = subjects.get(one.identity);
     const plan = wishes.wantedBy(one);
-    if (!subject || !plan) return;
+    if (!plan) return;
     const more = one.plan ? 0 : plan.entryCount;
-    const isTooMuch =
-      plan.isIncomplete ||
-      countOf(subject.ingress) + countOf(subject.egress) > limits.subject ||
-      context.entries() + more > limits.all;
+    const isTooMuch = plan.isIncomplete || plan.entryCount > limits.subject || context.entries() + more > limits.all;
     if (isTooMuch) blocked.add(one);
     else blocked.delete(one);
     const target: PlanView | undefined = isTooMuch ? undefined : plan;
@@ -119,7 +114,7 @@ export function createSubjects(
         },
         move: (one) => void touched.add(one),
       });
-      // Where all of them together are few, nobody who goes on with a plan has too many.
+      // What has become more in the same plan is among the rows by now: where these are few, nobody has too many of them.
       const areFew = !plans.areIncomplete && context.entries() <= Math.min(limits.subject, limits.all);
       if (!areFew) for (const one of dirty) touched.add(one);
       dirty.clear();
