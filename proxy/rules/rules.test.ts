@@ -49,6 +49,31 @@ function headOf(requestLine: string) {
   return head;
 }
 
+describe('policies that are named', () => {
+  const said = [rule('/a', 'ns/one'), rule('/b', 'ns/two'), rule('/a', 'ns/three')];
+  const { book, lists } = bookOf({
+    id: 1,
+    peers: [
+      { ...NOBODY, identities: [300], http: said.slice(0, 2), denied: [rule('/shut', 'ns/one')] },
+      { ...NOBODY, anyPeer: true, http: said.slice(2), denied: [rule('/shut', 'ns/four')] },
+    ],
+  });
+  const cases = [
+    { path: '/a', peer: 300, policies: ['ns/one', 'ns/three'] },
+    { path: '/b', peer: 300, policies: ['ns/two'] },
+    { path: '/a', peer: 301, policies: ['ns/three'] },
+    { path: '/shut', peer: 300, policies: ['ns/four', 'ns/one'] },
+    { path: '/shut', peer: 301, policies: ['ns/four'] },
+  ];
+  for (const { path, peer, policies } of cases) {
+    test(`are all that say the same: ${path} of ${peer}`, () => {
+      const judgement = createJudgement();
+      judge(judgement, headOf(`GET ${path}`), { egress: undefined, ingress: book.rulesFor(1, peer) });
+      assert.deepEqual(lists[judgement.ingressPolicies], policies);
+    });
+  }
+});
+
 describe('judge', () => {
   const { book, lists } = bookOf(
     { id: 1, peers: [{ ...NOBODY, identities: [300], http: [rule('/ok/.*', 'ns/one'), rule('/both/.*', 'ns/two')] }] },

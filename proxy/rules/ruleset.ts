@@ -143,11 +143,7 @@ function* preparePeer(
   const wildcards = orders.filter((peer) => peer.wildcard);
   const rules = orders.flatMap((peer) => peer.http);
   const denied = orders.flatMap((peer) => peer.denied);
-  const numbers = new Map<string, number>();
-  for (const { policy } of [...rules, ...denied]) {
-    if (!numbers.has(policy)) numbers.set(policy, lists.numberOf([policy]));
-  }
-  const numberOf = (rule: RuleOrder | undefined): number => numbers.get(rule?.policy ?? '') ?? 0;
+  const policies = new Set([...rules, ...denied].map(({ policy }) => policy));
   // Where everything passes, no rule that allows is asked.
   const asked = wildcards.length === 0 && rules.length > 0;
   const compiled = asked ? yield* compile(key, rules) : undefined;
@@ -157,14 +153,34 @@ function* preparePeer(
     wildcard: wildcards.length > 0,
     wildcardPolicies: lists.numberOf(wildcards.flatMap((peer) => peer.policies)),
     matcher: compiled?.matcher,
-    rulePolicies: (compiled?.places ?? []).map((place) => numberOf(rules[place])),
+    rulePolicies: yield* policiesOf(rules, compiled?.places ?? [], lists),
     // What cannot be denied by a rule that is not understood, or not held, is denied altogether.
     refused: orders.some((peer) => peer.refused) || (denials?.places.length ?? 0) < denied.length,
     barred: orders.some((peer) => peer.refused) || !orders.some(lets),
     denials: denials?.matcher,
-    denialPolicies: (denials?.places ?? []).map((place) => numberOf(denied[place])),
-    allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...numbers.keys()]),
+    denialPolicies: yield* policiesOf(denied, denials?.places ?? [], lists),
+    allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...policies]),
   };
+}
+
+/** The number of the policy list of each rule at `places`: all policies that say the same. */
+function* policiesOf(rules: readonly RuleOrder[], places: readonly number[], lists: PolicyLists): Steps<number[]> {
+  const texts: string[] = [];
+  const byText = new Map<string, string[]>();
+  for (const [i, rule] of rules.entries()) {
+    const text = textOf(rule);
+    const policies = byText.get(text);
+    if (policies) policies.push(rule.policy);
+    else byText.set(text, [rule.policy]);
+    texts.push(text);
+    if (i % RULES_PER_STEP === 0) yield;
+  }
+  return places.map((place) => lists.numberOf(byText.get(texts[place] ?? '') ?? []));
+}
+
+/** Equal for rules that match alike. */
+function textOf({ method, path, host, headers }: HttpRule): string {
+  return JSON.stringify([method, path, host, headers.map(({ name, value }) => [name, value])]);
 }
 
 /** Does L3/L4 policy let the peer connect, be it for requests that pass or for rules that decide? */
@@ -178,8 +194,8 @@ const RULES_PER_STEP = 64;
 function* keyOf(rules: readonly HttpRule[]): Steps<string> {
   if (rules.length === 0) return '';
   const hash = createHash('sha256');
-  for (const [i, { method, path, host, headers }] of rules.entries()) {
-    hash.update(JSON.stringify([method, path, host, headers.map(({ name, value }) => [name, value])]));
+  for (const [i, rule] of rules.entries()) {
+    hash.update(textOf(rule));
     if (i % RULES_PER_STEP === 0) yield;
   }
   return hash.digest('base64');
