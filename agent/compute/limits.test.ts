@@ -127,11 +127,10 @@ describe('limits', () => {
       const rows = [...one.tables.desired.policy.values()].filter((row) => row.subject === web);
       assert.deepEqual([...new Set(rows.map((row) => row.direction))], ['ingress']);
     }
-    const other = createScene({ limits: { subject: 100, all: 5 } });
+    using other = createScene({ limits: { subject: 100, all: 5 } });
     other.put(`${podYaml('web', { app: 'web' })}\n---\n${podYaml('db', { app: 'db' })}\n---${ingress(9)}`);
     other.compute.step();
     assert.ok(other.tables.desired.policy.size <= 5);
     assert.match(problemsOf(other), /do not fit/);
-    other[Symbol.dispose]();
   });
 });

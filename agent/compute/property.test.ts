@@ -137,6 +137,8 @@ function randomFlow(scene: Scene, pick: Pick): OracleFlow | undefined {
 it('computes step by step what it computes from nothing, and what the rules say', () => {
   const pick = random(SEED);
   let scene = createScene();
+  using ended = new DisposableStack();
+  ended.defer(() => scene[Symbol.dispose]());
   scene.tables.inputs.endpoints.set('kube-system/resolver', resolverEndpoint());
   const reached = { allow: 0, deny: 0, redirect: 0, unenforced: 0, node: 0 };
   for (let step = 0; step * EDITS_PER_STEP < EDITS; step++) {
@@ -169,5 +171,4 @@ it('computes step by step what it computes from nothing, and what the rules say'
   }
   assert.ok(Math.min(...Object.values(reached)) > EDITS / 50, JSON.stringify(reached));
   assert.deepEqual(scene.compute.problems(), []);
-  scene[Symbol.dispose]();
 });

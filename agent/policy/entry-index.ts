@@ -60,9 +60,9 @@ export function indexEntries(tables: {
   const catchUp = (): void => {
     clearTimeout(later);
     later = undefined;
+    // A row that comes in the place of another one has its key.
     for (const { before, after } of changes) {
-      if (after)
-        add(after); // in the place of the one before
+      if (after) add(after);
       else if (before) remove(before);
     }
     changes = [];

@@ -17,11 +17,10 @@ import { identity, RESERVED } from '#common/ids.ts';
 import { type Address, address, formatAddress } from '#common/ip.ts';
 import { createTable, type Table } from '#common/table.ts';
 import { createTables, HOST_ENDPOINT, type Tables } from '../tables.ts';
-import { type FakeKernel, fakeKernel } from './kernel.fixture.ts';
+import { CONFIG, type FakeKernel, fakeKernel } from './kernel.fixture.ts';
 import { endpointRow, only, policyRow } from './random-world.fixture.ts';
 import { createSync, type Sync } from './sync.ts';
 
-const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 const ROW = { direction: 'ingress', protocol: 0, port: 0, l4Bits: 0, action: 'allow', precedence: 1 } as const;
 const HOST_ROW = { ...ROW, subject: RESERVED.host, peers: only(identity(300)), ruleset: 0, cookie: 1 };
 const BITS = NODE_HOST_INGRESS | NODE_HOST_EGRESS;

@@ -7,13 +7,12 @@ import type { PolicyKey, PolicyValue, SubjectValue } from '#bpf/abi.ts';
 import { type Address, address, formatAddress } from '#common/ip.ts';
 import { edit, podYaml, random } from '../compute/random.fixture.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
-import { type FakeKernel, fakeKernel, type Request } from './kernel.fixture.ts';
+import { CONFIG, type FakeKernel, fakeKernel, type Request } from './kernel.fixture.ts';
 import { createSync, type Sync } from './sync.ts';
 
 const UPDATES = 250;
 const PODS = ['a', 'b', 'c'];
 const PORTS = [80, 90];
-const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 const METHODS = ['GET', 'POST'];
 
 function requests(): readonly Request[] {

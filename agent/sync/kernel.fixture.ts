@@ -21,7 +21,9 @@ import { createPublished, type Publication } from '../control/published.ts';
 import { l4Covers } from '../policy/l4.ts';
 import type { Tables } from '../tables.ts';
 import { type FakeMap, fakeMap } from './fake-map.ts';
-import type { RulesetPublisher, SyncMaps } from './sync.ts';
+import { createSync, type RulesetPublisher, type Sync, type SyncMaps } from './sync.ts';
+
+export const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 
 export interface FakeKernel {
   readonly maps: { readonly [N in keyof SyncMaps]: SyncMaps[N] & FakeMap<never, never> };
@@ -56,6 +58,18 @@ interface Answer {
 }
 
 const WORLD = 9;
+
+/** Sync of `tables` into `kernel`. Nobody has connections that would have to be forgotten. */
+export function syncInto(kernel: FakeKernel, tables: Tables): Sync {
+  const { maps } = kernel;
+  return createSync({
+    tables,
+    maps,
+    proxies: kernel.proxiesFor(tables),
+    conntrack: { purge: async () => 0 },
+    config: CONFIG,
+  });
+}
 
 /** Empty maps, proxies that know nothing. */
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a kernel's worth of maps in one place

@@ -10,9 +10,8 @@ import { type Identity, identity, peerSetId, RESERVED } from '#common/ids.ts';
 import { address, parseCidr } from '#common/ip.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
 import { createTables } from '../tables.ts';
-import { fakeKernel } from './kernel.fixture.ts';
+import { fakeKernel, syncInto } from './kernel.fixture.ts';
 import { endpointRow, policyRow } from './random-world.fixture.ts';
-import { createSync } from './sync.ts';
 
 const [X, P, Q] = [identity(300), identity(16_777_217), identity(16_777_218)];
 const [POD, NODE, FIRST, SECOND] = ['10.0.0.11', '10.0.0.1', '192.0.2.1', '198.51.100.1'];
@@ -21,13 +20,7 @@ function rig() {
   const tables = createTables();
   const { desired } = tables;
   const kernel = fakeKernel();
-  const sync = createSync({
-    tables,
-    maps: kernel.maps,
-    proxies: kernel.proxiesFor(tables),
-    conntrack: { purge: async () => 0 },
-    config: { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 },
-  });
+  const sync = syncInto(kernel, tables);
   const join = (id: Identity, ...sets: readonly number[]): void =>
     desired.peerSets.set(String(id), { identity: id, sets: sets.map(peerSetId) });
   const give = (ip: string, id: Identity, flags = 0): void => {

@@ -10,9 +10,8 @@ import { identity } from '#common/ids.ts';
 import { address } from '#common/ip.ts';
 import { PRECEDENCE } from '../policy/precedence.ts';
 import { createTables } from '../tables.ts';
-import { fakeKernel } from './kernel.fixture.ts';
+import { fakeKernel, syncInto } from './kernel.fixture.ts';
 import { endpointRow, know, only, policyRow } from './random-world.fixture.ts';
-import { createSync } from './sync.ts';
 
 const [X, Y, P] = [identity(300), identity(301), identity(302)];
 const MANY = 10_000;
@@ -29,13 +28,7 @@ function rig(capacity: number) {
   const tables = createTables();
   const kernel = fakeKernel();
   kernel.maps.policy.capacity = capacity;
-  const sync = createSync({
-    tables,
-    maps: kernel.maps,
-    proxies: kernel.proxiesFor(tables),
-    conntrack: { purge: async () => 0 },
-    config: { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 },
-  });
+  const sync = syncInto(kernel, tables);
   const { desired } = tables;
   const allow = (port: number): [string, ReturnType<typeof policyRow>[1]] =>
     policyRow({ ...ALLOW, subject: X, peers: only(P), direction: 'ingress', port });

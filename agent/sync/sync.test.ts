@@ -4,10 +4,9 @@ import { setImmediate } from 'node:timers/promises';
 import { ACTION_ALLOW } from '#bpf/abi.ts';
 import { address, formatAddress } from '#common/ip.ts';
 import { createScene, resolverEndpoint, type Scene } from '../compute/scene.fixture.ts';
-import { type FakeKernel, fakeKernel } from './kernel.fixture.ts';
+import { CONFIG, type FakeKernel, fakeKernel } from './kernel.fixture.ts';
 import { createSync, type Sync } from './sync.ts';
 
-const CONFIG = { workerSlots: 1, proxyMark: 1, steerMark: 2, dropEventsPerSecond: 10, flags: 0 };
 const PODS = `
 apiVersion: v1
 kind: Pod

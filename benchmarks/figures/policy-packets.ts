@@ -22,7 +22,7 @@ import { inNetns } from '../shell.ts';
 
 type State = 'few' | 'many';
 
-/** 800 prefixes times 80 ports. */
+/** 80 prefixes times 800 ports. */
 const MANY = { prefixes: 80, ports: 800 } as const;
 const MANY_ENTRIES = MANY.prefixes * MANY.ports;
 const SWITCH_TIMEOUT_MS = 30_000;

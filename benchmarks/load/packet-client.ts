@@ -11,6 +11,7 @@ import {
   encodeSockaddr,
   recv,
   SOCK,
+  SOCKADDR_SIZE,
   SOL,
   send,
   setsockopt,
@@ -26,10 +27,10 @@ const room = new Uint8Array(2_048);
 
 const isTcp = kind === 'roundTrips';
 const fd = socket(AF.INET, (isTcp ? SOCK.STREAM : SOCK.DGRAM) | SOCK.CLOEXEC, 0);
-const sockaddr = new Uint8Array(28);
+const sockaddr = new Uint8Array(SOCKADDR_SIZE);
 const length = encodeSockaddr(address(host), Number(port) + (isTcp ? 1 : 0), sockaddr);
 if (fd < 0 || connect(fd, sockaddr, length) < 0) throw callError(`connect to ${host}`);
-if (isTcp) setsockopt(fd, SOL.TCP, TCP.NODELAY, on, on.length);
+if (isTcp && setsockopt(fd, SOL.TCP, TCP.NODELAY, on, on.length) < 0) throw callError('set TCP_NODELAY');
 console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) console.log(String(rateFor(Number(line))));
 

@@ -3,6 +3,7 @@
 
 import { address } from '#common/ip.ts';
 import {
+  AF,
   accept4,
   bind,
   callError,
@@ -11,6 +12,7 @@ import {
   listen,
   recv,
   SOCK,
+  SOCKADDR_SIZE,
   SOL,
   send,
   setsockopt,
@@ -29,7 +31,7 @@ console.log('listening');
 for (;;) {
   const connection = accept4(listener, null, null, SOCK.CLOEXEC);
   if (connection < 0) throw callError('accept');
-  setsockopt(connection, SOL.TCP, TCP.NODELAY, on, on.length);
+  if (setsockopt(connection, SOL.TCP, TCP.NODELAY, on, on.length) < 0) throw callError('set TCP_NODELAY');
   for (let size = recv(connection, room, room.length, 0); size > 0; size = recv(connection, room, room.length, 0)) {
     if (send(connection, room, size, 0) !== size) break;
   }
@@ -37,8 +39,8 @@ for (;;) {
 }
 
 function open(type: number, at: number): number {
-  const fd = socket(2, type | SOCK.CLOEXEC, 0);
-  const sockaddr = new Uint8Array(28);
+  const fd = socket(AF.INET, type | SOCK.CLOEXEC, 0);
+  const sockaddr = new Uint8Array(SOCKADDR_SIZE);
   const length = encodeSockaddr(address('0.0.0.0'), at, sockaddr);
   if (fd < 0 || bind(fd, sockaddr, length) < 0) throw callError(`bind port ${at}`);
   return fd;

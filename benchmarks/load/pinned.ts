@@ -18,7 +18,7 @@ export type PacketLoad = 'roundTrips' | 'packets';
 /** Of two flows, a second. */
 export type Rates = [number, number];
 
-/** Sends from a namespace to a server of packetServer(). */
+/** Sends from a namespace to a server of PACKET_SERVER. */
 export interface Sender extends AsyncDisposable {
   /** Sends for so long. Resolves with packets or round trips a second. */
   send(ms: number): Promise<number>;
@@ -30,6 +30,8 @@ const SLICE_MS = 100;
 const GAP_MS = 25;
 const WARM_UP_MS = 300;
 const ANSWER_MS = 10_000;
+/** Of what was sent, that must have arrived. */
+const ALL = 0.98;
 
 /** The command that serves both, and how it says that it does. */
 export const PACKET_SERVER = {
@@ -66,7 +68,7 @@ export async function startSender(
     if (done) throw new Error(`Cannot measure packets to ${to.address}: the client ended`);
     return value;
   };
-  child.on('error', () => {}); // it has ended, and its next answer says so
+  for (const end of [child, child.stdin]) end.on('error', () => {}); // it has ended, and its next answer says so
   await answer();
   return {
     async send(ms) {
@@ -84,8 +86,6 @@ export async function startSender(
     [Symbol.asyncDispose]: () => ended(child),
   };
 }
-
-const ALL = 0.98;
 
 function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();

@@ -93,11 +93,12 @@ export interface Preparing {
 /** Works out what `ruleset` says to each of its peers. */
 export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): Steps<PreparedRuleset> {
   const { peers } = ruleset;
+  const texts = new Map<RuleOrder, string>();
   const keys: string[] = [];
   const denialKeys: string[] = [];
   for (const peer of peers) {
-    keys.push(yield* keyOf(peer.http));
-    denialKeys.push(yield* keyOf(peer.denied));
+    keys.push(yield* keyOf(peer.http, texts));
+    denialKeys.push(yield* keyOf(peer.denied, texts));
   }
   const always = [...peers.keys()].filter((i) => peers[i]?.anyPeer);
   const named = new Map<number, Set<number>>();
@@ -117,7 +118,7 @@ export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): St
     if (known !== undefined) return known;
     const orders = held.map((i) => peers[i] as PeerOrder);
     const joined = { key: held.map((i) => keys[i]).join(''), denialKey: held.map((i) => denialKeys[i]).join('') };
-    const rules = yield* preparePeer(orders, joined, { ...preparing, contents });
+    const rules = yield* preparePeer(orders, joined, { ...preparing, contents, texts });
     prepared.set(place, rules);
     return rules;
   };
@@ -138,7 +139,7 @@ export function* prepareRuleset(ruleset: RulesetOrder, preparing: Preparing): St
 function* preparePeer(
   orders: readonly PeerOrder[],
   { key, denialKey }: { readonly key: string; readonly denialKey: string },
-  { lists, compile, contents }: Preparing & { readonly contents: Set<CompiledRules> },
+  { lists, compile, contents, texts }: Preparing & { readonly contents: Set<CompiledRules>; readonly texts: RuleTexts },
 ): Steps<PeerRules> {
   const wildcards = orders.filter((peer) => peer.wildcard);
   const rules = orders.flatMap((peer) => peer.http);
@@ -153,34 +154,40 @@ function* preparePeer(
     wildcard: wildcards.length > 0,
     wildcardPolicies: lists.numberOf(wildcards.flatMap((peer) => peer.policies)),
     matcher: compiled?.matcher,
-    rulePolicies: yield* policiesOf(rules, compiled?.places ?? [], lists),
+    rulePolicies: yield* policiesOf(rules, compiled?.places ?? [], { lists, texts }),
     // What cannot be denied by a rule that is not understood, or not held, is denied altogether.
     refused: orders.some((peer) => peer.refused) || (denials?.places.length ?? 0) < denied.length,
     barred: orders.some((peer) => peer.refused) || !orders.some(lets),
     denials: denials?.matcher,
-    denialPolicies: yield* policiesOf(denied, denials?.places ?? [], lists),
+    denialPolicies: yield* policiesOf(denied, denials?.places ?? [], { lists, texts }),
     allPolicies: lists.numberOf([...orders.flatMap((peer) => peer.policies), ...policies]),
   };
 }
 
+/** What each rule says: equal for rules that match alike. */
+type RuleTexts = ReadonlyMap<RuleOrder, string>;
+
 /** The number of the policy list of each rule at `places`: all policies that say the same. */
-function* policiesOf(rules: readonly RuleOrder[], places: readonly number[], lists: PolicyLists): Steps<number[]> {
-  const texts: string[] = [];
-  const byText = new Map<string, string[]>();
+function* policiesOf(
+  rules: readonly RuleOrder[],
+  places: readonly number[],
+  { lists, texts }: { readonly lists: PolicyLists; readonly texts: RuleTexts },
+): Steps<number[]> {
+  if (places.length === 0) return [];
+  const policies = new Map<string | undefined, string[]>();
   for (const [i, rule] of rules.entries()) {
-    const text = textOf(rule);
-    const policies = byText.get(text);
-    if (policies) policies.push(rule.policy);
-    else byText.set(text, [rule.policy]);
-    texts.push(text);
+    const text = texts.get(rule);
+    const saying = policies.get(text);
+    if (saying) saying.push(rule.policy);
+    else policies.set(text, [rule.policy]);
     if (i % RULES_PER_STEP === 0) yield;
   }
-  return places.map((place) => lists.numberOf(byText.get(texts[place] ?? '') ?? []));
-}
-
-/** Equal for rules that match alike. */
-function textOf({ method, path, host, headers }: HttpRule): string {
-  return JSON.stringify([method, path, host, headers.map(({ name, value }) => [name, value])]);
+  const numbers = new Map<string | undefined, number>();
+  for (const [i, [text, saying]] of [...policies].entries()) {
+    numbers.set(text, lists.numberOf(saying));
+    if (i % RULES_PER_STEP === 0) yield;
+  }
+  return places.map((place) => numbers.get(texts.get(rules[place] as RuleOrder)) ?? 0);
 }
 
 /** Does L3/L4 policy let the peer connect, be it for requests that pass or for rules that decide? */
@@ -190,12 +197,15 @@ function lets({ wildcard, http, otherParsers }: PeerOrder): boolean {
 
 const RULES_PER_STEP = 64;
 
-/** Equal for rules that match alike, whatever policies they come from; '' for no rules. */
-function* keyOf(rules: readonly HttpRule[]): Steps<string> {
+/** Equal for rules that match alike, whatever policies they come from; '' for no rules. Notes in `texts` what each says. */
+function* keyOf(rules: readonly RuleOrder[], texts: Map<RuleOrder, string>): Steps<string> {
   if (rules.length === 0) return '';
   const hash = createHash('sha256');
   for (const [i, rule] of rules.entries()) {
-    hash.update(textOf(rule));
+    const { method, path, host, headers } = rule;
+    const text = JSON.stringify([method, path, host, headers.map(({ name, value }) => [name, value])]);
+    texts.set(rule, text);
+    hash.update(text);
     if (i % RULES_PER_STEP === 0) yield;
   }
   return hash.digest('base64');
